@@ -1,0 +1,29 @@
+//! The gate: everything an application can ask of the kernel, and nothing else.
+//!
+//! A dozen calls, one trait ([`Gate`]), chosen at link time. Whoever provides the symbols decides
+//! the mode: the kernel itself (*joined*, direct calls at EL1), or a host build (a whole
+//! application under test on the developer's machine). The application's side calls the functions
+//! of [`calls`]; it never sees who answers.
+//!
+//! All calls come from one core, one at a time: nothing on the application's side runs
+//! concurrently with anything else on that side. Only [`Gate::wait`] sleeps; every other call
+//! returns at once.
+//!
+//! The crate knows no architecture and no device, so it is tested on the host.
+#![no_std]
+
+pub mod area;
+pub mod calls;
+mod error;
+mod gate;
+mod start;
+mod types;
+
+pub use area::{Area, Buffer};
+pub use error::Error;
+pub use gate::Gate;
+pub use start::{Level, MachineInfo, MemoryRange, Network, Start};
+pub use types::{
+    BlockCompletion, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass, DeviceInfo,
+    Events, Frame, Handle, NetInfo, Nanoseconds, Sent, UnixTime,
+};

@@ -1,0 +1,145 @@
+//! What the kernel tells the application once, at its start. None of it changes afterwards.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
+
+/// What the application is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Memory that is the application's alone: readable, writable, never executable, contents
+    /// unspecified. Whole pages, in ascending order, not overlapping.
+    pub heap: &'static [MemoryRange],
+    /// What the machine is.
+    pub machine: MachineInfo,
+    /// How the operator wants the network to be set up.
+    pub network: Network,
+    /// The settings as they came, `key=value` separated by blanks. The kernel has read its own and
+    /// complained of unknown ones; those that begin with `app.` are the application's to read.
+    pub settings: &'static str,
+}
+
+impl Start {
+    /// The value of the application's own setting `app.NAME=VALUE`; the last one counts.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&'static str> {
+        self.settings
+            .split_ascii_whitespace()
+            .rev()
+            .filter_map(|pair| pair.strip_prefix("app.")?.split_once('='))
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+}
+
+/// A range of the application's memory, by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRange {
+    /// The first byte's address.
+    pub start: usize,
+    /// How many bytes.
+    pub length: usize,
+}
+
+/// An exception level (Arm ARM, section D1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Applications.
+    El0 = 0,
+    /// Kernels.
+    El1 = 1,
+    /// Hypervisors.
+    El2 = 2,
+    /// Firmware.
+    El3 = 3,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EL{}", *self as u8)
+    }
+}
+
+/// What the machine is, as far as its kernel could find out.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineInfo {
+    /// The level at which the kernel was entered.
+    pub entered_at: Level,
+    /// The level at which the application runs.
+    pub application_at: Level,
+    /// The hypervisor's name, `none` where the kernel owns EL2, `unknown` where one does not say.
+    pub hypervisor: &'static str,
+    /// The machine's name: the device tree's `model`, else its first `compatible`.
+    pub board: &'static str,
+    /// The core's name, or `unknown core`.
+    pub core: &'static str,
+    /// The interrupt controller's name.
+    pub interrupt_controller: &'static str,
+    /// All RAM that the device tree names, in bytes.
+    pub memory: u64,
+    /// The kernel's name and version.
+    pub version: &'static str,
+}
+
+/// How the network is set up: the setting `ip=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Network {
+    /// `ip=dhcp`, and when there is no setting: by DHCP.
+    #[default]
+    Dhcp,
+    /// `ip=ADDRESS/PREFIX[,GATEWAY[,DNS]]`.
+    Static {
+        /// The interface's address.
+        address: IpAddr,
+        /// The length of the network's prefix, in bits.
+        prefix: u8,
+        /// Where packets to other networks go.
+        gateway: Option<IpAddr>,
+        /// Who resolves names.
+        dns: Option<IpAddr>,
+    },
+}
+
+impl Network {
+    /// The interface's IPv4 address, where the setting names one.
+    #[must_use]
+    pub fn ipv4(&self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Static { address: IpAddr::V4(address), .. } => Some(*address),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(settings: &'static str) -> Start {
+        let machine = MachineInfo {
+            entered_at: Level::El1,
+            application_at: Level::El1,
+            hypervisor: "none",
+            board: "test",
+            core: "test",
+            interrupt_controller: "none",
+            memory: 0,
+            version: "test",
+        };
+        Start { heap: &[], machine, network: Network::Dhcp, settings }
+    }
+
+    #[test]
+    fn the_last_setting_of_a_name_counts() {
+        assert_eq!(start("app.x=1 log=info app.x=2 app.y=3").setting("x"), Some("2"));
+    }
+
+    #[test]
+    fn a_setting_of_the_kernel_is_not_the_applications() {
+        assert_eq!(start("log=info app.logs=1").setting("log"), None);
+    }
+
+    #[test]
+    fn a_value_may_hold_an_equals_sign() {
+        assert_eq!(start("app.query=a=b").setting("query"), Some("a=b"));
+    }
+}
