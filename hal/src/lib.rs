@@ -1,2 +1,10 @@
-//! (being written)
-#![no_std]
+//! The hardware layer: all assembly, all unsafe code and all device access of Elone.
+//!
+//! Above it everything is safe Rust. It decides no policy: it moves registers, and hands up what it
+//! found as types that can only be made here.
+#![cfg_attr(target_os = "none", no_std)]
+
+pub mod address;
+
+/// Interrupt numbers and trigger modes, in the interrupt controller's own terms.
+pub use arm_gic::{IntId, Trigger};
