@@ -5,6 +5,15 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod address;
+#[cfg(target_os = "none")]
+pub mod arch;
+pub mod dma;
+#[cfg(not(target_os = "none"))]
+pub mod fake;
+pub mod mmio;
+pub mod rtc;
+pub mod uart;
+pub mod virtio;
 
 /// Interrupt numbers and trigger modes, in the interrupt controller's own terms.
 pub use arm_gic::{IntId, Trigger};

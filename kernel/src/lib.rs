@@ -1,1 +1,19 @@
-//! (being written)
+//! The kernel: trusted, safe code between the hardware layer below and the gate above.
+//!
+//! [`boot`] is the list to start reading at. What reads only plain data compiles everywhere and is
+//! tested on the host; what touches the machine exists on the machine alone.
+#![cfg_attr(target_os = "none", no_std)]
+
+pub mod entropy;
+pub mod machine;
+pub mod settings;
+pub mod trap;
+
+/// Declares modules that exist on the machine alone.
+macro_rules! on_the_machine {
+    ($($name:ident)*) => { $(#[cfg(target_os = "none")] mod $name;)* };
+}
+
+on_the_machine! {
+    boot clock console devices entry error fault identity interrupts log memory platform power sources
+}

@@ -1,2 +1,91 @@
-//! (being written)
-fn main() {}
+//! `cargo xtask`, the one command: builds, boots, tests and measures Elone.
+//!
+//! Each subcommand is a module; what several of them need stands beside it: the [`workspace`], the
+//! [`toolchain`] that builds images, the [`emulator`] that boots them, and [`install`], which gets
+//! what is missing. Nothing asks a question; where something cannot be had, the commands that would
+//! get it are printed.
+
+mod build;
+mod check;
+mod emulator;
+mod flatten;
+mod install;
+mod layering;
+mod miri;
+mod program;
+mod run;
+mod rustup;
+mod size;
+mod systems;
+mod tally;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::install::Missing;
+
+/// Something is missing or asked for wrongly: nothing was built, booted or tested.
+const CANNOT_BEGIN: u8 = 2;
+
+/// Builds, boots, tests and measures Elone, a unikernel for ARM.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run                          boot the gateway: http://127.0.0.1:8080/
+  cargo xtask run hello                    boot the smallest application
+  cargo xtask test                         run every test
+  cargo xtask check                        what a change has to pass before it is sent
+
+What is missing (the toolchain's sources, QEMU) is installed when it is first needed, as root or
+through sudo; --no-install leaves that out and prints the commands instead.
+
+Exit status:
+  0    all is well             1    something failed
+  2    it could not begin: a wrong argument, or something is missing that cannot be installed
+  130  ended by Ctrl-C         else the guest's own status (run)
+
+Environment:
+  ELONE_TOOLCHAIN=rustup|distribution      as --toolchain does";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Arguments),
+    Run(run::Arguments),
+    Test(test::Arguments),
+    Check(check::Arguments),
+    Size(size::Arguments),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            match error.downcast_ref::<Missing>() {
+                Some(_) => ExitCode::from(CANNOT_BEGIN),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command {
+        Command::Build(arguments) => build::main(&arguments),
+        Command::Run(arguments) => run::main(&arguments),
+        Command::Test(arguments) => test::main(&arguments),
+        Command::Check(arguments) => check::main(&arguments),
+        Command::Size(arguments) => size::main(&arguments),
+    }
+}

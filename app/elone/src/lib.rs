@@ -1,1 +1,80 @@
-//! (being written)
+//! What an Elone application is written against: `#[elone::main]`, an executor that sleeps when
+//! there is nothing to do, time, the network, disks, entropy and the console, all of it async and
+//! all of it over the calls of [`gate`] and nothing else.
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! use elone::{Platform, info};
+//!
+//! #[elone::main]
+//! async fn main(platform: Platform) -> Result<(), elone::Error> {
+//!     let net = platform.net().configured().await?;
+//!     let listener = net.bind(7).await?;
+//!     info!("listening on {}:7", net.address());
+//!     loop {
+//!         let (peer, mut socket) = listener.accept().await?;
+//!         if let Err(error) = elone::copy::back(&mut socket, &mut [0; 1024]).await {
+//!             info!("{peer} left early: {error:?}");
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! Everything runs on one core, in one stack, one task at a time, so nothing here is `Send`, and
+//! nothing takes a lock. The same source runs at EL1 joined with the kernel, and on the
+//! developer's machine, where [`host`] answers the gate's calls.
+#![no_std]
+
+extern crate alloc;
+#[cfg(not(target_os = "none"))]
+extern crate std;
+
+// The provider line: links the kernel, which answers the gate's calls, into the image.
+#[cfg(target_os = "none")]
+extern crate elone_kernel as _;
+
+#[macro_use]
+mod local;
+
+pub mod console;
+pub mod copy;
+pub mod entropy;
+mod error;
+pub mod heap;
+#[cfg(not(target_os = "none"))]
+pub mod host;
+mod logger;
+pub mod net;
+mod platform;
+mod run;
+mod shared;
+mod signals;
+pub mod start;
+pub mod storage;
+pub mod time;
+mod timers;
+
+/// The calls beneath it all, and the data that they pass.
+pub use elone_gate as gate;
+pub use elone_macros::{main, task};
+/// The executor's types: `Spawner`, tokens; [`macro@task`] expands to its macro.
+pub use embassy_executor as executor;
+pub use error::Error;
+pub use log::{self, debug, error, info, trace, warn};
+pub use platform::{Platform, Shutdown};
+
+/// Ends the application at once: 0 means that all is well. Tasks are not run to their end and
+/// nothing is flushed; returning from `main` is the polite way.
+pub fn exit(status: u8) -> ! {
+    gate::calls::exit(status)
+}
+
+/// The date, from the machine's real-time clock.
+///
+/// # Errors
+/// [`gate::Error::NoClock`] where the machine has none.
+pub fn wall_clock() -> Result<gate::UnixTime, Error> {
+    Ok(gate::calls::wall_clock()?)
+}

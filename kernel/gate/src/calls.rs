@@ -4,8 +4,8 @@
 #![expect(unsafe_code, reason = "symbols that the other side of the link defines")]
 
 use crate::{
-    BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame, Gate,
-    Handle, Nanoseconds, Sent, Start, UnixTime,
+    BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame, Handle,
+    Nanoseconds, Sent, Start, UnixTime,
 };
 
 /// Declares each call's symbol, wraps it as a function, and writes the macro that defines it.
@@ -28,35 +28,35 @@ macro_rules! calls {
 }
 
 calls! {
-    /// [`Gate::exit`].
+    /// [`Gate::exit`](crate::Gate::exit).
     exit as __elone_exit(status: u8) -> !;
-    /// [`Gate::now`].
+    /// [`Gate::now`](crate::Gate::now).
     now as __elone_now() -> Nanoseconds;
-    /// [`Gate::wall_clock`].
+    /// [`Gate::wall_clock`](crate::Gate::wall_clock).
     wall_clock as __elone_wall_clock() -> Result<UnixTime, Error>;
-    /// [`Gate::wait`].
+    /// [`Gate::wait`](crate::Gate::wait).
     wait as __elone_wait(deadline: Option<Nanoseconds>) -> Events;
-    /// [`Gate::console_write`].
+    /// [`Gate::console_write`](crate::Gate::console_write).
     console_write as __elone_console_write(bytes: &[u8]) -> ();
-    /// [`Gate::console_read`].
+    /// [`Gate::console_read`](crate::Gate::console_read).
     console_read as __elone_console_read(bytes: &mut [u8]) -> usize;
-    /// [`Gate::entropy`].
+    /// [`Gate::entropy`](crate::Gate::entropy).
     entropy as __elone_entropy(bytes: &mut [u8]) -> Result<(), Error>;
-    /// [`Gate::device`].
+    /// [`Gate::device`](crate::Gate::device).
     device as __elone_device(class: DeviceClass, index: u8) -> Result<DeviceInfo, Error>;
-    /// [`Gate::net_send`].
+    /// [`Gate::net_send`](crate::Gate::net_send).
     net_send as __elone_net_send(handle: Handle, frames: &[Frame], free: &mut [BufferId])
         -> Result<Sent, Error>;
-    /// [`Gate::net_receive`].
+    /// [`Gate::net_receive`](crate::Gate::net_receive).
     net_receive as __elone_net_receive(handle: Handle, empty: &[BufferId], frames: &mut [Frame])
         -> Result<usize, Error>;
-    /// [`Gate::block_submit`].
+    /// [`Gate::block_submit`](crate::Gate::block_submit).
     block_submit as __elone_block_submit(handle: Handle, request: BlockRequest)
         -> Result<(), Error>;
-    /// [`Gate::block_complete`].
+    /// [`Gate::block_complete`](crate::Gate::block_complete).
     block_complete as __elone_block_complete(
         handle: Handle, completions: &mut [BlockCompletion]) -> Result<usize, Error>;
-    /// [`Gate::report`].
+    /// [`Gate::report`](crate::Gate::report).
     report as __elone_report(words: &str) -> ();
 }
 
@@ -69,7 +69,6 @@ unsafe extern "Rust" {
 pub fn application(start: &'static Start) -> u8 {
     __elone_application(start)
 }
-
 
 /// Makes `$gate`, a place of a type that is [`Gate`], answer the calls of this image.
 ///

@@ -25,5 +25,5 @@ pub use gate::Gate;
 pub use start::{Level, MachineInfo, MemoryRange, Network, Start};
 pub use types::{
     BlockCompletion, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass, DeviceInfo,
-    Events, Frame, Handle, NetInfo, Nanoseconds, Sent, UnixTime,
+    Events, Frame, Handle, Nanoseconds, NetInfo, Sent, UnixTime,
 };

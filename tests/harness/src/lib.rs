@@ -1,1 +1,33 @@
-//! (being written)
+//! Boots images on virtual machines and watches what they do.
+//!
+//! The same few types carry everything that starts a machine: `cargo xtask run`, the system tests
+//! in [`scenarios`], and the bench. A [`Machine`] is described, starting from a [`Board`]; booted,
+//! it is a [`Guest`], whose console is captured line by line; ended, it has left an [`Ending`].
+//!
+//! What a guest says about itself has a fixed form, the only one that this crate relies on: its
+//! last line is `exit status N`, and a fault is a line that begins with `FAULT`.
+//!
+//! A guest never outlives its owner: it dies when the value is dropped, and when the process that
+//! started it ends in whatever way.
+
+mod board;
+mod console;
+mod ending;
+mod forward;
+mod guest;
+mod machine;
+mod qmp;
+mod scenario;
+pub mod scenarios;
+mod spawn;
+mod wire;
+
+pub use board::{Board, Console, Devices};
+pub use console::Stuck;
+pub use ending::{Ending, Shutdown};
+pub use forward::{Forward, Protocol};
+pub use guest::Guest;
+pub use machine::{Machine, Network, Resets};
+pub use qmp::Qmp;
+pub use scenario::{Context, Pace, Scenario};
+pub use wire::Wire;

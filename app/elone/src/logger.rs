@@ -1,0 +1,64 @@
+//! Where `info!` and its kin go when nobody else has said.
+//!
+//! Joined with the kernel they go to the kernel's logger, which is set before the application
+//! starts. Elsewhere they go to this one, which writes the same lines over the gate.
+
+use core::fmt::{self, Write};
+
+use elone_gate::calls;
+use log::{LevelFilter, Log, Metadata, Record};
+
+/// Longer lines are cut. One line is one call, so that lines never mix.
+const LONGEST_LINE: usize = 256;
+
+struct Logger;
+
+/// Sets the logger, unless the kernel or a test has set one.
+pub(crate) fn install() {
+    if log::set_logger(&Logger).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let microseconds = calls::now().0 / 1_000;
+        let (seconds, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
+        let mut line = Line { bytes: [0; LONGEST_LINE], length: 0 };
+        // A line that is too long is cut, which is all that an error could say.
+        let _ = write!(
+            line,
+            "[{seconds:5}.{fraction:06}] {:5} {}: {}",
+            record.level(),
+            record.target(),
+            record.args()
+        );
+        line.bytes[line.length] = b'\n';
+        calls::console_write(&line.bytes[..=line.length]);
+    }
+
+    fn flush(&self) {}
+}
+
+/// A line in the making; there is always room for its end.
+struct Line {
+    bytes: [u8; LONGEST_LINE],
+    length: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = LONGEST_LINE - 1 - self.length;
+        let taken = text.len().min(room);
+        self.bytes[self.length..self.length + taken].copy_from_slice(&text.as_bytes()[..taken]);
+        self.length += taken;
+        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}

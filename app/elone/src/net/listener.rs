@@ -1,0 +1,90 @@
+//! A port that peers may connect to.
+
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::Poll;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use smoltcp::socket::tcp::State;
+
+use super::stack::{Inner, Stack};
+use super::table::{Backlog, Phase};
+use super::tcp::{TcpSocket, socket_address};
+use super::Net;
+use crate::Error;
+
+/// A port that peers may connect to, until this is dropped.
+///
+/// Connections open by themselves and wait here to be accepted, as many as the interface has places
+/// for ([`NetBuilder::connections`](super::NetBuilder::connections)).
+#[derive(Debug)]
+pub struct Listener {
+    stack: &'static Stack,
+    index: usize,
+}
+
+impl Net {
+    /// Lets peers connect to `port`, over every address that the interface has or gets.
+    ///
+    /// # Errors
+    /// [`Error::BadAddress`] for port 0, [`Error::PortInUse`].
+    #[expect(clippy::unused_async, reason = "as in edge-nal")]
+    pub async fn bind(&self, port: u16) -> Result<Listener, Error> {
+        let index = self.stack.inner.borrow_mut().listen(port)?;
+        Ok(Listener { stack: self.stack, index })
+    }
+}
+
+impl Inner {
+    fn listen(&mut self, port: u16) -> Result<usize, Error> {
+        let backlogs = &mut self.table.backlogs;
+        if port == 0 {
+            return Err(Error::BadAddress);
+        }
+        if backlogs.iter().any(|backlog| backlog.port == port) {
+            return Err(Error::PortInUse);
+        }
+        if let Some(index) = backlogs.iter().position(|backlog| backlog.port == 0) {
+            backlogs[index].port = port;
+            return Ok(index);
+        }
+        backlogs.push(Backlog { port, queue: VecDeque::new(), waiting: Vec::new() });
+        Ok(backlogs.len() - 1)
+    }
+}
+
+impl Listener {
+    /// Waits for the next peer. Several tasks may wait at a time.
+    ///
+    /// # Errors
+    /// None today; a `Result` because a stack with a harder life will have some.
+    pub async fn accept(&self) -> Result<(SocketAddr, TcpSocket), Error> {
+        poll_fn(|context| {
+            let mut inner = self.stack.inner.borrow_mut();
+            let table = &mut inner.table;
+            while let Some(id) = table.backlogs[self.index].queue.pop_front() {
+                let place = table.place(id);
+                let (state, remote) = (place.state(), place.socket().remote_endpoint());
+                place.phase = Phase::Owned;
+                match remote {
+                    Some(remote) if state != State::Closed => {
+                        let socket = TcpSocket::new(self.stack, id);
+                        return Poll::Ready(Ok((socket_address(remote), socket)));
+                    }
+                    // The peer went away while it waited.
+                    _ => table.release(id),
+                }
+            }
+            table.backlogs[self.index].waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stack.inner.borrow_mut().table.unlisten(self.index);
+    }
+}

@@ -1,0 +1,107 @@
+//! The network: TCP, UDP, names and addresses over one Ethernet interface, on smoltcp.
+//!
+//! [`Net`] is a handle; its listeners and sockets speak the traits of `edge-nal` and
+//! `embedded-io-async`, so that protocol crates run on them as they are.
+
+mod address;
+mod builder;
+mod flow;
+mod listener;
+mod nal;
+mod names;
+mod port;
+mod stack;
+mod table;
+mod tcp;
+mod udp;
+
+use core::fmt;
+use core::net::IpAddr;
+
+use alloc::vec::Vec;
+
+pub use address::Static;
+pub use builder::NetBuilder;
+pub use listener::Listener;
+pub use port::Traffic;
+pub use table::Connections;
+pub use tcp::{TcpReader, TcpSocket, TcpWriter};
+pub use udp::{UdpReceiver, UdpSender, UdpSocket};
+
+use stack::Stack;
+
+/// What is set aside for connections.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// How many there may be at a time, in and out together.
+    connections: u16,
+    /// Bytes each may have received that were not read yet.
+    receive_buffer: usize,
+    /// Bytes each may have sent that were not acknowledged yet.
+    transmit_buffer: usize,
+}
+
+/// A configured interface. A handle: copies are the same interface.
+#[derive(Clone, Copy)]
+pub struct Net {
+    stack: &'static Stack,
+}
+
+impl Net {
+    /// The address that peers elsewhere know: IPv4 where there is one. Unspecified (`0.0.0.0`) while
+    /// there is none, as after a lease was lost.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.stack.inner.borrow().addresses.best()
+    }
+
+    /// All addresses: IPv4, IPv6, and the link-local one.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.stack.inner.borrow().addresses.all().collect()
+    }
+
+    /// The hardware address.
+    #[must_use]
+    pub fn mac(&self) -> [u8; 6] {
+        self.stack.inner.borrow().port.info().mac
+    }
+
+    /// Where packets to other networks go.
+    #[must_use]
+    pub fn gateway(&self) -> Option<IpAddr> {
+        self.stack.inner.borrow().addresses.gateway
+    }
+
+    /// Who resolves names.
+    #[must_use]
+    pub fn dns(&self) -> Vec<IpAddr> {
+        self.stack.inner.borrow().addresses.dns.clone()
+    }
+
+    /// Whether it has an address that peers elsewhere can know. The gate does not tell whether a
+    /// cable is plugged in.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        let inner = self.stack.inner.borrow();
+        inner.addresses.ipv4.is_some() || inner.addresses.ipv6.is_some()
+    }
+
+    /// What has passed through since the start.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.stack.inner.borrow().port.traffic
+    }
+
+    /// What became of connections since the start.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.stack.inner.borrow().table.connections()
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Net").field(&self.address()).finish()
+    }
+}

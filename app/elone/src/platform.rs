@@ -1,0 +1,89 @@
+//! What `main` is given: everything that the machine has.
+
+use core::fmt;
+use core::future::{Future, poll_fn};
+
+use elone_gate::{MachineInfo, Start};
+use embassy_executor::Spawner;
+
+use crate::console::Console;
+use crate::net::NetBuilder;
+use crate::storage::Disk;
+use crate::{Error, run, signals};
+
+/// The machine, as the application sees it. A handle: copies are the same machine.
+#[derive(Clone, Copy)]
+pub struct Platform {
+    start: &'static Start,
+    spawner: Option<Spawner>,
+}
+
+impl Platform {
+    pub(crate) fn new(start: &'static Start) -> Self {
+        Self { start, spawner: run::spawner() }
+    }
+
+    /// What the machine is: board, core, levels, hypervisor, memory.
+    #[must_use]
+    pub const fn machine(&self) -> &'static MachineInfo {
+        &self.start.machine
+    }
+
+    /// The value of the setting `app.NAME=VALUE`, as it came; the last one counts.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&'static str> {
+        self.start.setting(name)
+    }
+
+    /// The first network interface, to be configured.
+    #[must_use]
+    pub const fn net(&self) -> NetBuilder {
+        NetBuilder::new(0, self.start.network)
+    }
+
+    /// The `index`-th network interface, counted from 0, to be configured.
+    #[must_use]
+    pub const fn net_at(&self, index: u8) -> NetBuilder {
+        NetBuilder::new(index, self.start.network)
+    }
+
+    /// Claims the `index`-th disk, counted from 0.
+    ///
+    /// # Errors
+    /// [`elone_gate::Error::NoSuchDevice`], [`elone_gate::Error::Claimed`].
+    pub fn disk(&self, index: u8) -> Result<Disk, Error> {
+        Disk::claim(index)
+    }
+
+    /// The console.
+    #[must_use]
+    pub const fn console(&self) -> Console {
+        Console(())
+    }
+
+    /// Starts a task, which runs beside this one until it ends or `main` does.
+    ///
+    /// Its memory comes from the heap and is not given back when it ends: it is for tasks that last.
+    /// Where tasks come and go, let a fixed number of them take turns.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        run::spawn(future);
+    }
+
+    /// Starts tasks that [`macro@crate::task`] set memory aside for. `None` outside of `main`'s run.
+    #[must_use]
+    pub const fn spawner(&self) -> Option<Spawner> {
+        self.spawner
+    }
+
+    /// Waits until the machine's owner asks the application to end (a power button, a host that
+    /// shuts down). The application then has a few seconds to return from `main`.
+    pub async fn shutdown(&self) {
+        poll_fn(|context| signals::poll_shutdown(context)).await;
+    }
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Platform").field("start", self.start).finish_non_exhaustive()
+    }
+}

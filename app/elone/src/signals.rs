@@ -1,0 +1,74 @@
+//! What no device says: bytes on the console, and the owner's wish that the application end.
+
+use core::cell::RefCell;
+use core::task::{Context, Poll, Waker};
+
+use alloc::vec::Vec;
+use elone_gate::{Events, Nanoseconds};
+
+use crate::run::Source;
+
+struct Waiting {
+    console: Vec<Waker>,
+    shutdown: Vec<Waker>,
+    /// Whether the end was asked for; that is not taken back.
+    ending: bool,
+}
+
+local! {
+    static WAITING: RefCell<Waiting> = RefCell::new(Waiting {
+        console: Vec::new(), shutdown: Vec::new(), ending: false,
+    });
+}
+
+/// The source of both.
+pub(crate) struct Signals;
+
+impl Source for Signals {
+    fn arrive(&self, events: Events) {
+        if !events.contains(Events::CONSOLE.with(Events::SHUTDOWN)) {
+            return;
+        }
+        WAITING.with(|waiting| {
+            let mut waiting = waiting.borrow_mut();
+            if events.contains(Events::CONSOLE) {
+                waiting.console.drain(..).for_each(Waker::wake);
+            }
+            if events.contains(Events::SHUTDOWN) {
+                waiting.ending = true;
+                waiting.shutdown.drain(..).for_each(Waker::wake);
+            }
+        });
+    }
+
+    fn depart(&self) -> Option<Nanoseconds> {
+        None
+    }
+}
+
+/// Forgets what an earlier application of this thread was told.
+pub(crate) fn reset() {
+    WAITING.with(|waiting| {
+        let mut waiting = waiting.borrow_mut();
+        waiting.ending = false;
+        waiting.console.clear();
+        waiting.shutdown.clear();
+    });
+}
+
+/// Has the task woken when bytes arrive on the console.
+pub(crate) fn wake_on_console(context: &Context<'_>) {
+    WAITING.with(|waiting| waiting.borrow_mut().console.push(context.waker().clone()));
+}
+
+/// Ready once the machine's owner has asked for the end.
+pub(crate) fn poll_shutdown(context: &Context<'_>) -> Poll<()> {
+    WAITING.with(|waiting| {
+        let mut waiting = waiting.borrow_mut();
+        if waiting.ending {
+            return Poll::Ready(());
+        }
+        waiting.shutdown.push(context.waker().clone());
+        Poll::Pending
+    })
+}

@@ -1,0 +1,311 @@
+//! Disks: sectors of 512 bytes, read, written and flushed, without waiting in the core.
+//!
+//! An adapter to the traits of `embedded-storage-async` is left to the layer that needs one: those
+//! describe flash that is erased before it is written, which a disk is not, and what to pretend
+//! (erase size, what an erased sector reads as) is that layer's to decide.
+
+use core::cell::RefCell;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use elone_gate::{
+    self as gate, BlockCompletion, BlockInfo, BlockOperation, BlockRequest, Buffer, BufferId,
+    DeviceClass, DeviceInfo, Events, Nanoseconds, calls,
+};
+
+use crate::Error;
+use crate::run::{self, Source};
+use crate::shared::Shared;
+
+/// Bytes in a sector.
+pub const SECTOR: usize = 512;
+
+/// A device that is read and written in sectors.
+pub trait BlockDevice {
+    /// Its size in sectors.
+    fn sectors(&self) -> u64;
+
+    /// Reads whole sectors, from `sector` on.
+    ///
+    /// # Errors
+    /// [`gate::Error::OutOfRange`] for sectors that it does not have, or bytes that are no whole
+    /// number of sectors; [`gate::Error::Broken`] where the device failed.
+    async fn read(&self, sector: u64, bytes: &mut [u8]) -> Result<(), Error>;
+
+    /// Writes whole sectors, from `sector` on. They survive a loss of power once flushed.
+    ///
+    /// # Errors
+    /// As for reading, and [`gate::Error::Unsupported`] where it is read-only.
+    async fn write(&self, sector: u64, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Makes all that was written survive a loss of power.
+    ///
+    /// # Errors
+    /// [`gate::Error::Broken`], [`gate::Error::Unsupported`].
+    async fn flush(&self) -> Result<(), Error>;
+}
+
+/// A claimed disk. A handle: copies are the same disk, and may be used by several tasks at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk(&'static Queue);
+
+#[derive(Debug)]
+struct Queue {
+    info: BlockInfo,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Shared,
+    free: Vec<Buffer>,
+    /// What became of the request in each buffer.
+    requests: Vec<Request>,
+    /// Tasks that wait for a buffer or for room in the device's queue.
+    waiting: Vec<Waker>,
+}
+
+#[derive(Debug)]
+enum Request {
+    None,
+    Running(Option<Waker>),
+    /// Whoever asked went away; its buffer is free when the device is done with it.
+    Abandoned,
+    /// Its buffer, where the device gave it back, and what became of it.
+    Done(Option<Buffer>, Result<(), gate::Error>),
+}
+
+impl Disk {
+    pub(crate) fn claim(index: u8) -> Result<Self, Error> {
+        let DeviceInfo::Block(info) = calls::device(DeviceClass::Block, index)? else {
+            return Err(gate::Error::NoSuchDevice.into());
+        };
+        let (shared, free) = Shared::claim(info.area);
+        let requests = free.iter().map(|_| Request::None).collect();
+        let inner = RefCell::new(Inner { shared, free, requests, waiting: Vec::new() });
+        let queue = Box::leak(Box::new(Queue { info, inner }));
+        run::add(queue);
+        Ok(Self(queue))
+    }
+
+    /// Whether it refuses writes.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.0.info.read_only
+    }
+
+    /// Checks what is asked for as a whole, so that nothing is done of what cannot be done.
+    fn check(&self, sector: u64, length: usize) -> Result<(), Error> {
+        let sectors = (length / SECTOR) as u64;
+        let end = sector.checked_add(sectors);
+        let inside = end.is_some_and(|end| end <= self.0.info.sectors);
+        if inside && length.is_multiple_of(SECTOR) { Ok(()) } else { Err(gate::Error::OutOfRange.into()) }
+    }
+
+    /// As much as one request can move.
+    fn piece(&self) -> usize {
+        let size = usize::from(self.0.info.area.size());
+        size - size % SECTOR
+    }
+
+    async fn buffer(&self) -> Buffer {
+        poll_fn(|context| {
+            let mut inner = self.0.inner.borrow_mut();
+            inner.free.pop().map_or_else(|| inner.wait(context), Poll::Ready)
+        })
+        .await
+    }
+
+    async fn request(
+        &self,
+        operation: BlockOperation,
+        sector: u64,
+        buffer: Buffer,
+    ) -> Result<Answer, Error> {
+        let handle = self.0.info.handle;
+        let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        let id = self.0.inner.borrow_mut().shared.lend(buffer);
+        let mut running = Running { queue: self.0, id, submitted: false };
+        poll_fn(|context| {
+            let request = BlockRequest { operation, sector, buffer: id, length };
+            match calls::block_submit(handle, request) {
+                Err(gate::Error::Full) => self.0.inner.borrow_mut().wait(context),
+                result => Poll::Ready(result),
+            }
+        })
+        .await?;
+        running.submitted = true;
+        *self.0.inner.borrow_mut().request(id) = Request::Running(None);
+        let (buffer, result) = poll_fn(|context| self.0.poll(id, context)).await;
+        let answer = Answer { queue: self.0, buffer };
+        result?;
+        Ok(answer)
+    }
+}
+
+impl BlockDevice for Disk {
+    fn sectors(&self) -> u64 {
+        self.0.info.sectors
+    }
+
+    async fn read(&self, sector: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        self.check(sector, bytes.len())?;
+        let mut at = sector;
+        for piece in bytes.chunks_mut(self.piece()) {
+            let mut buffer = self.buffer().await;
+            buffer.set_length(u16::try_from(piece.len()).unwrap_or(u16::MAX));
+            let answer = self.request(BlockOperation::Read, at, buffer).await?;
+            piece.copy_from_slice(answer.bytes(piece.len())?);
+            at += (piece.len() / SECTOR) as u64;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, sector: u64, bytes: &[u8]) -> Result<(), Error> {
+        if self.is_read_only() {
+            return Err(gate::Error::Unsupported.into());
+        }
+        self.check(sector, bytes.len())?;
+        let mut at = sector;
+        for piece in bytes.chunks(self.piece()) {
+            let mut buffer = self.buffer().await;
+            buffer.set_length(u16::try_from(piece.len()).unwrap_or(u16::MAX));
+            buffer.copy_from_slice(piece);
+            self.request(BlockOperation::Write, at, buffer).await?;
+            at += (piece.len() / SECTOR) as u64;
+        }
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), Error> {
+        let buffer = self.buffer().await;
+        self.request(BlockOperation::Flush, 0, buffer).await.map(drop)
+    }
+}
+
+impl Inner {
+    fn wait<T>(&mut self, context: &Context<'_>) -> Poll<T> {
+        self.waiting.push(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn request(&mut self, id: BufferId) -> &mut Request {
+        // A buffer's number is below the area's count, and there is a request for each.
+        &mut self.requests[usize::from(id.0)]
+    }
+
+    fn release(&mut self, buffer: Buffer) {
+        self.free.push(buffer);
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    fn complete(&mut self, completion: BlockCompletion) {
+        let size = self.shared.size();
+        let Some(buffer) = self.shared.returned(completion.buffer, size) else { return };
+        let request = self.request(completion.buffer);
+        match core::mem::replace(request, Request::None) {
+            Request::Running(waker) => {
+                *request = Request::Done(Some(buffer), completion.result);
+                waker.into_iter().for_each(Waker::wake);
+            }
+            _ => self.release(buffer),
+        }
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// The device is lost: every request ends, and keeps its buffer, which the device may still hold.
+    fn fail(&mut self, error: gate::Error) {
+        for request in &mut self.requests {
+            if let Request::Running(waker) = request {
+                let waker = waker.take();
+                *request = Request::Done(None, Err(error));
+                waker.into_iter().for_each(Waker::wake);
+            }
+        }
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+}
+
+type Outcome = (Option<Buffer>, Result<(), gate::Error>);
+
+impl Queue {
+    fn poll(&self, id: BufferId, context: &Context<'_>) -> Poll<Outcome> {
+        let mut inner = self.inner.borrow_mut();
+        let request = inner.request(id);
+        match core::mem::replace(request, Request::None) {
+            Request::Done(buffer, result) => Poll::Ready((buffer, result)),
+            _ => {
+                *request = Request::Running(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Source for Queue {
+    fn arrive(&self, events: Events) {
+        if !events.contains(Events::device(self.info.handle)) {
+            return;
+        }
+        let mut inner = self.inner.borrow_mut();
+        let mut completions = [BlockCompletion::EMPTY; 16];
+        loop {
+            match calls::block_complete(self.info.handle, &mut completions) {
+                Ok(0) => return,
+                Ok(count) => completions.iter().take(count).for_each(|&one| inner.complete(one)),
+                Err(error) => return inner.fail(error),
+            }
+        }
+    }
+
+    fn depart(&self) -> Option<Nanoseconds> {
+        None
+    }
+}
+
+/// A request whose buffer is on its way. Dropped early, it leaves the buffer to be freed later.
+struct Running {
+    queue: &'static Queue,
+    id: BufferId,
+    submitted: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut inner = self.queue.inner.borrow_mut();
+        if !self.submitted {
+            // The device never had it.
+            let buffer = inner.shared.returned(self.id, 0);
+            buffer.into_iter().for_each(|buffer| inner.release(buffer));
+            return;
+        }
+        let request = inner.request(self.id);
+        match core::mem::replace(request, Request::None) {
+            Request::Running(_) => *request = Request::Abandoned,
+            Request::Done(buffer, _) => buffer.into_iter().for_each(|buffer| inner.release(buffer)),
+            other => *request = other,
+        }
+    }
+}
+
+/// A buffer that came back, which frees itself.
+struct Answer {
+    queue: &'static Queue,
+    buffer: Option<Buffer>,
+}
+
+impl Answer {
+    fn bytes(&self, length: usize) -> Result<&[u8], Error> {
+        let bytes = self.buffer.as_ref().and_then(|buffer| buffer.get(..length));
+        bytes.ok_or(Error::Gate(gate::Error::Broken))
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let mut inner = self.queue.inner.borrow_mut();
+        self.buffer.take().into_iter().for_each(|buffer| inner.release(buffer));
+    }
+}

@@ -1,0 +1,125 @@
+//! `GET /api/status`: what the page shows, as JSON.
+
+use core::fmt::{self, Write};
+
+use super::format::{Mac, OrNull};
+use crate::Gateway;
+use crate::http::{Output, Progress};
+use crate::machine::Machine;
+use crate::readings;
+
+/// The report on its way out, one object after the other.
+pub struct StatusReport<'g, M> {
+    gateway: &'g Gateway<M>,
+    part: u8,
+}
+
+impl<'g, M> StatusReport<'g, M> {
+    pub(super) const fn new(gateway: &'g Gateway<M>) -> Self {
+        Self { gateway, part: 0 }
+    }
+}
+
+impl<M: Machine> StatusReport<'_, M> {
+    pub(super) fn write(&mut self, output: &mut Output) -> Result<Progress, fmt::Error> {
+        match self.part {
+            0 => self.machine(output)?,
+            1 => self.network(output)?,
+            2 => self.service(output)?,
+            _ => {
+                self.memory(output)?;
+                return Ok(Progress::Done);
+            }
+        }
+        self.part += 1;
+        Ok(Progress::More)
+    }
+
+    fn machine(&self, output: &mut Output) -> fmt::Result {
+        let about = self.gateway.machine.about();
+        for (name, value) in [
+            ("{\"version\":", about.version),
+            (",\"machine\":{\"board\":", about.board),
+            (",\"core\":", about.core),
+            (",\"interrupt_controller\":", about.interrupt_controller),
+            (",\"hypervisor\":", about.hypervisor),
+            (",\"entered_at\":", about.entered_at),
+            (",\"running_at\":", about.running_at),
+        ] {
+            output.write_str(name)?;
+            output.quoted(value)?;
+        }
+        let milliseconds = self.gateway.uptime();
+        write!(
+            output,
+            ",\"memory\":{}}},\"uptime\":{}.{:03},\"time\":{}",
+            about.memory,
+            milliseconds / 1000,
+            milliseconds % 1000,
+            OrNull(self.gateway.machine.date()),
+        )
+    }
+
+    fn network(&self, output: &mut Output) -> fmt::Result {
+        let network = self.gateway.machine.network();
+        output.write_str(",\"network\":{\"address\":")?;
+        match network.address {
+            Some((address, prefix)) => write!(output, "\"{address}\",\"prefix\":{prefix}")?,
+            None => output.write_str("null,\"prefix\":null")?,
+        }
+        output.write_str(",\"gateway\":")?;
+        match network.gateway {
+            Some(gateway) => write!(output, "\"{gateway}\"")?,
+            None => output.write_str("null")?,
+        }
+        let (mac, configured) = (Mac(network.mac), network.configured.as_str());
+        write!(output, ",\"mac\":\"{mac}\",\"configured\":\"{configured}\"")?;
+        write!(output, ",\"received\":{},\"sent\":{}}}", network.received, network.sent)
+    }
+
+    fn service(&self, output: &mut Output) -> fmt::Result {
+        let connections = &self.gateway.connections;
+        write!(
+            output,
+            ",\"connections\":{{\"open\":{},\"limit\":{},\"accepted\":{},\"refused\":{}}}",
+            connections.open(),
+            connections.limit,
+            connections.accepted.get(),
+            connections.refused.get(),
+        )?;
+        let responses = &self.gateway.responses;
+        write!(
+            output,
+            ",\"requests\":{{\"total\":{},\"2xx\":{},\"4xx\":{},\"5xx\":{}}}",
+            responses.total(),
+            responses.class(2),
+            responses.class(4),
+            responses.class(5),
+        )
+    }
+
+    fn memory(&self, output: &mut Output) -> fmt::Result {
+        let kept = &self.gateway.readings;
+        write!(
+            output,
+            ",\"readings\":{{\"held\":{},\"capacity\":{},\"stored\":{},\"dropped\":{}}},\"heap\":",
+            kept.held(),
+            readings::CAPACITY,
+            kept.newest(),
+            kept.dropped(),
+        )?;
+        match self.gateway.machine.heap() {
+            Some(heap) => {
+                write!(output, "{{\"used\":{},\"size\":{}}}", heap.used, heap.size)?;
+            }
+            None => output.write_str("null")?,
+        }
+        output.write_str("}\n")
+    }
+}
+
+impl<M> fmt::Debug for StatusReport<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatusReport(part {})", self.part)
+    }
+}

@@ -1,0 +1,329 @@
+//! One connection: its requests, one after the other, to whichever end it comes.
+
+use core::fmt::{self, Write as _};
+
+use edge_nal::{Close, TcpShutdown};
+use embassy_time::Duration;
+use embedded_io_async::{Read, Write};
+
+use super::chunks::{Chunks, Joined};
+use super::deadline::{Alarm, Deadline};
+use super::head::{self, Expectation, Head, Persistence};
+use super::{Answer, Content, Framing, Input, Output, Refusal, Service, Status, limits};
+
+/// What a connection needs of memory, bounded. Reused for the next one.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    input: Input,
+    output: Output,
+}
+
+impl Buffers {
+    /// With nothing in them.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { input: Input::new(), output: Output::new() }
+    }
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// In order: by either side's word, between two requests.
+    Done,
+    /// With a last word to a client that may still be sending.
+    Refused,
+    /// The client is gone, or takes nothing any more.
+    Lost,
+}
+
+/// Serves a connection to its end, which it always comes to: see [`limits`].
+pub async fn serve<S, V>(stream: &mut S, buffers: &mut Buffers, service: &V)
+where
+    S: Read + Write + TcpShutdown,
+    V: Service,
+{
+    buffers.input.clear();
+    buffers.output.truncate(0);
+    let Buffers { input, output } = buffers;
+    let deadline = Deadline::new(limits::HEAD_TIME);
+    let alarm = Alarm::default();
+    let mut connection = Connection { stream, input, output, alarm, deadline, service };
+    let end = connection.requests().await;
+    connection.end(end).await;
+}
+
+/// Tells a client that there is no room for it now, and ends the connection.
+pub async fn refuse<S, V>(stream: &mut S, buffers: &mut Buffers, service: &V)
+where
+    S: Read + Write + TcpShutdown,
+    V: Service,
+{
+    buffers.input.clear();
+    buffers.output.truncate(0);
+    let Buffers { input, output } = buffers;
+    let deadline = Deadline::new(limits::LINGER_TIME);
+    let alarm = Alarm::default();
+    let mut connection = Connection { stream, input, output, alarm, deadline, service };
+    let end = connection.refused(Refusal::new(Status::ServiceUnavailable)).await;
+    connection.end(end).await;
+}
+
+pub(super) struct Connection<'a, S, V> {
+    pub(super) stream: &'a mut S,
+    pub(super) input: &'a mut Input,
+    pub(super) output: &'a mut Output,
+    alarm: Alarm,
+    /// For what is read. What is written has its own, a write at a time.
+    deadline: Deadline,
+    pub(super) service: &'a V,
+}
+
+impl<S, V> Connection<'_, S, V>
+where
+    S: Read + Write + TcpShutdown,
+    V: Service,
+{
+    /// Answers requests until there are no more.
+    async fn requests(&mut self) -> End {
+        let mut waited = Waited::ForFirst;
+        loop {
+            match head::read(self.input.bytes(), |method, target| {
+                self.service.route(method, target)
+            }) {
+                Ok(Some(head)) => {
+                    self.input.consume(head.length);
+                    if let Err(end) = self.exchange(head).await {
+                        return end;
+                    }
+                    waited = Waited::NotYet;
+                }
+                Ok(None) => match self.more_of_head(&mut waited).await {
+                    Ok(()) => {}
+                    Err(end) => return end,
+                },
+                Err(status) => return self.refused(Refusal::new(status)).await,
+            }
+        }
+    }
+
+    /// Reads on for a head, by the deadline that is right: a request that has begun has less time
+    /// than one that has not.
+    async fn more_of_head(&mut self, waited: &mut Waited) -> Result<(), End> {
+        // What was answered leaves now: there is nothing more to gather.
+        self.flush().await?;
+        match (*waited, self.input.is_empty()) {
+            (Waited::NotYet, true) => {
+                self.deadline = Deadline::new(limits::IDLE_TIME);
+                *waited = Waited::Idle;
+            }
+            (Waited::NotYet | Waited::Idle, false) => {
+                self.deadline = Deadline::new(limits::HEAD_TIME);
+                *waited = Waited::ForHead;
+            }
+            (Waited::ForFirst | Waited::Idle, true) | (Waited::ForFirst | Waited::ForHead, _) => {}
+        }
+        match self.fill().await {
+            Ok(()) => Ok(()),
+            // Nothing was asked, so nothing is answered.
+            Err(Stopped::Late | Stopped::Ended) if self.input.is_empty() => Err(End::Done),
+            Err(stopped) => Err(self.stopped(stopped).await),
+        }
+    }
+
+    /// One request and its response, from the end of the head on.
+    async fn exchange(&mut self, head: Head<Result<V::Route, Refusal>>) -> Result<(), End> {
+        let Head { route, framing, content, persistence, expectation, .. } = head;
+        if let (Err(refusal), Expectation::Continue) = (&route, expectation) {
+            // The client asked before it sent anything, and need not send it at all.
+            return Err(self.refused(*refusal).await);
+        }
+        let (length, taken) = match framing {
+            Framing::Length(0) => (0, 0),
+            _ => self.gather(framing, expectation).await?,
+        };
+        let answer = match route {
+            Ok(route) => self.service.answer(route, &self.input.bytes()[..length]),
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        self.input.consume(taken);
+        match self.respond(answer, content, persistence).await? {
+            Persistence::Closed | Persistence::ClosedOld => {
+                self.flush().await?;
+                Err(if self.input.is_empty() { End::Done } else { End::Refused })
+            }
+            Persistence::Kept | Persistence::KeptOld => Ok(()),
+        }
+    }
+
+    /// Waits until the content is whole, at the front of the input: its length, and how much of
+    /// the input it takes.
+    async fn gather(
+        &mut self,
+        framing: Framing,
+        expectation: Expectation,
+    ) -> Result<(usize, usize), End> {
+        let mut chunks = Chunks::new();
+        let mut waiting = expectation;
+        let mut since = None;
+        loop {
+            match framing {
+                Framing::Length(length) if length > limits::CONTENT => {
+                    return Err(self.refused(Refusal::new(Status::ContentTooLarge)).await);
+                }
+                Framing::Length(length) if self.input.bytes().len() >= length => {
+                    return Ok((length, length));
+                }
+                Framing::Length(_) => {}
+                Framing::Chunked => match chunks.join(self.input.bytes_mut()) {
+                    Ok(Joined::Whole { content, taken }) => return Ok((content, taken)),
+                    Ok(Joined::Partly { content }) => self.input.truncate(content),
+                    Err(status) => return Err(self.refused(Refusal::new(status)).await),
+                },
+            }
+            if since.is_none() {
+                self.deadline = Deadline::new(limits::CONTENT_TIME);
+                since = Some(());
+            }
+            if waiting == Expectation::Continue {
+                waiting = Expectation::None;
+                self.go_on().await?;
+            }
+            self.flush().await?;
+            if let Err(stopped) = self.fill().await {
+                return Err(self.stopped(stopped).await);
+            }
+        }
+    }
+
+    /// Tells the client that its content is wanted (RFC 9110, section 15.2.1).
+    async fn go_on(&mut self) -> Result<(), End> {
+        const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+        if self.output.room() < CONTINUE.len() {
+            self.flush().await?;
+        }
+        self.output.write_str(CONTINUE).map_err(|fmt::Error| End::Lost)
+    }
+
+    /// Reads what is there, or waits until there is something.
+    async fn fill(&mut self) -> Result<(), Stopped> {
+        let room = self.input.room();
+        match self.deadline.within(&mut self.alarm, self.stream.read(room)).await {
+            Ok(Ok(0)) => Err(Stopped::Ended),
+            Ok(Ok(length)) => {
+                self.input.filled(length);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Stopped::Lost),
+            Err(_) => Err(Stopped::Late),
+        }
+    }
+
+    /// What is said to a client whose request stopped half-way.
+    async fn stopped(&mut self, stopped: Stopped) -> End {
+        match stopped {
+            Stopped::Late => self.refused(Refusal::new(Status::RequestTimeout)).await,
+            Stopped::Ended => {
+                self.refused(Refusal::because(Status::BadRequest, "the request ends early")).await
+            }
+            Stopped::Lost => End::Lost,
+        }
+    }
+
+    /// The last word on this connection.
+    async fn refused(&mut self, refusal: Refusal) -> End {
+        let refused = Answer::Refused(refusal);
+        match self.respond(refused, Content::Sent, Persistence::Closed).await {
+            Ok(_) => match self.flush().await {
+                Ok(()) => End::Refused,
+                Err(end) => end,
+            },
+            Err(end) => end,
+        }
+    }
+
+    /// Writes what is gathered.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.flush_front(self.output.len()).await
+    }
+
+    /// Writes the first `length` bytes of what is gathered.
+    pub(super) async fn flush_front(&mut self, length: usize) -> Result<(), End> {
+        let mut sent = 0;
+        let mut deadline = Deadline::new(limits::WRITE_TIME);
+        while sent < length {
+            let write = self.stream.write(&self.output.bytes()[sent..length]);
+            let written = deadline.within(&mut self.alarm, write).await.map_err(|_| End::Lost)?;
+            match written {
+                Ok(0) | Err(_) => return Err(End::Lost),
+                Ok(written) => sent += written,
+            }
+        }
+        self.output.drop_front(length);
+        Ok(())
+    }
+
+    /// Ends the connection.
+    async fn end(&mut self, end: End) {
+        let closed = match end {
+            End::Done => self.in_time(limits::WRITE_TIME, Close::Both).await,
+            End::Refused => self.linger().await,
+            End::Lost => Err(End::Lost),
+        };
+        if closed.is_err() {
+            let mut deadline = Deadline::new(limits::LINGER_TIME);
+            // There is nobody left to tell if even this fails.
+            let _ = deadline.within(&mut self.alarm, self.stream.abort()).await;
+        }
+    }
+
+    /// Says that no more will come, then listens for a while: a connection that is closed with
+    /// bytes unread is reset, and the reset may overtake the last word.
+    async fn linger(&mut self) -> Result<(), End> {
+        self.in_time(limits::WRITE_TIME, Close::Write).await?;
+        self.deadline = Deadline::new(limits::LINGER_TIME);
+        loop {
+            self.input.clear();
+            match self.fill().await {
+                Ok(()) => {}
+                Err(Stopped::Ended) => return Ok(()),
+                Err(Stopped::Late | Stopped::Lost) => return Err(End::Lost),
+            }
+        }
+    }
+
+    async fn in_time(&mut self, span: Duration, what: Close) -> Result<(), End> {
+        let mut deadline = Deadline::new(span);
+        match deadline.within(&mut self.alarm, self.stream.close(what)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Lost),
+        }
+    }
+}
+
+/// Why no more of a request arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// The deadline has passed.
+    Late,
+    /// The client has sent all that it will.
+    Ended,
+    /// The connection broke.
+    Lost,
+}
+
+/// What has been waited for since the last request, and so has its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// A new connection's first request, from its first byte to its head's last.
+    ForFirst,
+    /// Nothing yet.
+    NotYet,
+    /// The next request's first byte.
+    Idle,
+    /// The rest of its head.
+    ForHead,
+}

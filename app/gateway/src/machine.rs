@@ -1,0 +1,85 @@
+//! What the service shows of the machine that it runs on.
+
+use core::net::IpAddr;
+
+/// The machine, as the service sees it: what it is, and how it does at the moment.
+///
+/// Implemented once an image, in `main.rs`, over `elone`; and by the tests. All of it is asked
+/// from within a request, so nothing may wait, and nothing fails: what is not known is `None`.
+pub trait Machine {
+    /// What it is; does not change.
+    fn about(&self) -> &About;
+    /// The network interface at this moment.
+    fn network(&self) -> Network;
+    /// The application's heap at this moment.
+    fn heap(&self) -> Option<Heap>;
+    /// The date, in seconds since 1970-01-01 00:00 UTC.
+    fn date(&self) -> Option<u64>;
+}
+
+/// What the machine is.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// The level at which the kernel was entered, as in `EL2`.
+    pub entered_at: &'static str,
+    /// The level at which the application runs, as in `EL1`.
+    pub running_at: &'static str,
+    /// The hypervisor's name; `none`; `unknown`.
+    pub hypervisor: &'static str,
+    /// The machine's name.
+    pub board: &'static str,
+    /// The core's name.
+    pub core: &'static str,
+    /// The interrupt controller's name.
+    pub interrupt_controller: &'static str,
+    /// All RAM, in bytes.
+    pub memory: u64,
+    /// The kernel's name and version.
+    pub version: &'static str,
+}
+
+/// How the interface came to its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Configured {
+    /// By a lease.
+    Dhcp,
+    /// By a setting.
+    Static,
+}
+
+impl Configured {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dhcp => "dhcp",
+            Self::Static => "static",
+        }
+    }
+}
+
+/// The network interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    /// Its address, with the length of the network's prefix; `None` while there is none.
+    pub address: Option<(IpAddr, u8)>,
+    /// Where packets to other networks go.
+    pub gateway: Option<IpAddr>,
+    /// The hardware address.
+    pub mac: [u8; 6],
+    /// How it came to its address.
+    pub configured: Configured,
+    /// Frames that arrived.
+    pub received: u64,
+    /// Frames that were sent.
+    pub sent: u64,
+}
+
+/// The application's heap.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap {
+    /// In bytes, what is in use.
+    pub used: u64,
+    /// In bytes, what there is.
+    pub size: u64,
+}

@@ -1,0 +1,102 @@
+//! From the boot loader to Rust: the assembly, and what it hands over.
+
+use core::arch::global_asm;
+
+use crate::address::PhysicalRange;
+
+global_asm!(include_str!("entry.s"));
+global_asm!(include_str!("vectors.s"));
+
+unsafe extern "C" {
+    static __image_start: u8;
+    static __image_end: u8;
+    static __build_id: u8;
+    static __build_id_end: u8;
+}
+
+unsafe extern "Rust" {
+    /// The kernel's first function. It gets the only [`Handoff`] there will ever be.
+    safe fn __elone_start(handoff: Handoff) -> !;
+}
+
+/// Where the board's interrupt controller is, for the one case in which that must be known before
+/// the device tree is read: entered at EL3, where Elone is the firmware and has to open the
+/// controller to the non-secure world (GICv2 and v3 architecture, "Security" sections).
+#[derive(Debug)]
+pub struct EarlyInterruptController {
+    /// The distributor's address, 0 where there is none.
+    pub distributor: u64,
+    /// The GICv2 CPU interface's address, 0 where there is none.
+    pub cpu_interface: u64,
+}
+
+/// Defines, once an image, the symbols that the entry code reads the early facts from.
+#[macro_export]
+macro_rules! early_interrupt_controller {
+    ($facts:expr) => {
+        #[expect(unsafe_code, reason = "symbols that the entry code reads")]
+        mod early_interrupt_controller {
+            #[unsafe(no_mangle)]
+            static __elone_early_distributor: u64 = $facts.distributor;
+            #[unsafe(no_mangle)]
+            static __elone_early_cpu_interface: u64 = $facts.cpu_interface;
+        }
+    };
+}
+
+/// What the entry code hands to the kernel: exactly one exists, so whoever holds it knows that this
+/// is the boot core's first pass. On entry to the kernel: EL1, MMU and caches on, the image mapped
+/// W^X and nothing else mapped, the boot stack, interrupts masked.
+#[derive(Debug)]
+pub struct Handoff {
+    device_tree: u64,
+    image: PhysicalRange,
+    entered_at: u8,
+}
+
+impl Handoff {
+    /// x0 at entry: the device tree's physical address; 0 where the loader gave none.
+    #[must_use]
+    pub const fn device_tree(&self) -> u64 {
+        self.device_tree
+    }
+
+    /// Where the image lies, with its tables and stacks.
+    #[must_use]
+    pub const fn image(&self) -> PhysicalRange {
+        self.image
+    }
+
+    /// The exception level of the entry: 1, 2 or 3.
+    #[must_use]
+    pub const fn entered_at(&self) -> u8 {
+        self.entered_at
+    }
+}
+
+/// The address at which the image is linked, and runs.
+pub(super) fn image_base() -> usize {
+    (&raw const __image_start).addr()
+}
+
+/// The build id that the linker put into the image: names the build, for symbolising its reports.
+#[must_use]
+pub fn build_id() -> &'static [u8] {
+    // An ELF note: name size, descriptor size, type (12 bytes), name "GNU\0", then the id.
+    const HEADER: usize = 16;
+    let start = &raw const __build_id;
+    let length = (&raw const __build_id_end).addr().saturating_sub(start.addr());
+    if length <= HEADER {
+        return &[];
+    }
+    // SAFETY: the linker script places the note, `length` bytes of it, in read-only data.
+    unsafe { core::slice::from_raw_parts(start.wrapping_add(HEADER), length - HEADER) }
+}
+
+/// Where the assembly arrives, on the boot stack, at the image's own address.
+#[unsafe(no_mangle)]
+extern "C" fn elone_hal_enter(device_tree: u64, image: u64, entered_at: u8) -> ! {
+    let length = (&raw const __image_end).addr() - image_base();
+    let image = PhysicalRange::new(image, length as u64).unwrap_or_default();
+    __elone_start(Handoff { device_tree, image, entered_at })
+}

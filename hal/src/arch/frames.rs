@@ -1,0 +1,78 @@
+//! Free RAM, handed out in frames. A thin, safe owner of the buddy allocator: what goes in is
+//! [`Unclaimed`] memory, which has one name and no owner, so what comes out has one owner.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use buddy_system_allocator::Heap;
+
+use super::tables::{Mapper, Unclaimed};
+use crate::address::{PAGE, PhysicalAddress};
+use crate::dma::DmaPool;
+
+/// Blocks of up to 2^38 bytes: all that the layout has room for.
+const ORDERS: usize = 39;
+
+/// The machine's free RAM, by frame.
+pub struct Frames {
+    heap: Heap<ORDERS>,
+}
+
+// SAFETY: the free lists lie in memory that only this owns.
+unsafe impl Send for Frames {}
+
+impl core::fmt::Debug for Frames {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Frames({} bytes free)", self.free())
+    }
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Frames {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { heap: Heap::new() }
+    }
+
+    /// Becomes the owner of `memory`.
+    pub fn add(&mut self, memory: Unclaimed) {
+        let Unclaimed { start, length } = memory;
+        let start = start.addr().get();
+        // SAFETY: mapped writable for good, and ours alone: `Unclaimed` says both.
+        unsafe { self.heap.add_to_heap(start, start + length) };
+    }
+
+    /// How many bytes are free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.heap.stats_total_bytes() - self.heap.stats_alloc_actual()
+    }
+
+    /// Takes `length` bytes, physically contiguous, for devices. They are never given back.
+    pub fn dma_pool(&mut self, length: usize, mapper: &Mapper) -> Option<DmaPool> {
+        let start = self.take(length.next_power_of_two().max(PAGE))?;
+        let physical = PhysicalAddress(mapper.physical(start));
+        // SAFETY: mapped writable for good, contiguous as one block of the buddy allocator is, and
+        // taken from it for good.
+        Some(unsafe { DmaPool::new(start, physical, length.next_power_of_two().max(PAGE)) })
+    }
+
+    /// Takes the largest free block, as address and length.
+    pub fn take_largest(&mut self) -> Option<(usize, usize)> {
+        let page_order = PAGE.trailing_zeros() as usize;
+        (page_order..ORDERS)
+            .rev()
+            .find_map(|order| Some((self.take(1 << order)?.addr().get(), 1 << order)))
+    }
+
+    /// Takes a block of `length` bytes, a power of two, aligned to its length.
+    fn take(&mut self, length: usize) -> Option<NonNull<u8>> {
+        self.heap.alloc(Layout::from_size_align(length, length).ok()?).ok()
+    }
+}

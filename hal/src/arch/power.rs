@@ -1,0 +1,91 @@
+//! Calls to whoever is below: power (PSCI 1.1) and identity (SMCCC 1.4).
+
+use smccc::{Hvc, Smc, psci};
+
+/// The instruction that reaches whoever is below. The device tree says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduit {
+    /// `hvc`, answered at EL2.
+    Hvc,
+    /// `smc`, answered at EL3 (or by a hypervisor that traps it).
+    Smc,
+}
+
+/// Powers the machine off. Returns only if that was refused.
+pub fn off(conduit: Conduit) {
+    let _refused = match conduit {
+        Conduit::Hvc => psci::system_off::<Hvc>(),
+        Conduit::Smc => psci::system_off::<Smc>(),
+    };
+}
+
+/// Restarts the machine. Returns only if that was refused.
+pub fn reset(conduit: Conduit) {
+    let _refused = match conduit {
+        Conduit::Hvc => psci::system_reset::<Hvc>(),
+        Conduit::Smc => psci::system_reset::<Smc>(),
+    };
+}
+
+/// Who answers below us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hypervisor {
+    /// Linux's KVM.
+    Kvm,
+    /// Somebody who follows SMCCC and gives an identity that is not known here: its four words.
+    Other([u32; 4]),
+    /// Nobody who says who it is.
+    Unknown,
+}
+
+/// Asks who is below (SMCCC, "Call UID" of the vendor specific hypervisor service).
+///
+/// Only where PSCI is at least 1.0: before, the call is not known to be harmless.
+#[must_use]
+pub fn hypervisor(conduit: Conduit) -> Hypervisor {
+    const CALL_UID: u32 = 0x8600_ff01;
+    const KVM: [u32; 4] = [0xb66f_b428, 0xe911_c52e, 0x564b_caa9, 0x743a_004d];
+    const NOT_SUPPORTED: u32 = u32::MAX;
+    match call(conduit, CALL_UID) {
+        [NOT_SUPPORTED, ..] | [0, 0, 0, 0] => Hypervisor::Unknown,
+        KVM => Hypervisor::Kvm,
+        other => Hypervisor::Other(other),
+    }
+}
+
+/// The version of PSCI as major and minor; `None` where nobody answers.
+#[must_use]
+pub fn psci_version(conduit: Conduit) -> Option<(u16, u16)> {
+    let version = match conduit {
+        Conduit::Hvc => psci::version::<Hvc>(),
+        Conduit::Smc => psci::version::<Smc>(),
+    };
+    version.ok().map(|version| (version.major, version.minor))
+}
+
+/// 192 bits from firmware's generator (Arm True Random Number Generator Firmware Interface 1.0);
+/// `None` where there is none or it has nothing now.
+#[must_use]
+pub fn random(conduit: Conduit) -> Option<[u64; 3]> {
+    const TRNG_VERSION: u32 = 0x8400_0050;
+    const TRNG_RND64: u32 = 0xc400_0053;
+    let version = call(conduit, TRNG_VERSION)[0];
+    if version & 1 << 31 != 0 || version < 0x1_0000 {
+        return None;
+    }
+    let mut arguments = [0; 17];
+    arguments[0] = 192;
+    let answer = match conduit {
+        Conduit::Hvc => smccc::hvc64(TRNG_RND64, arguments),
+        Conduit::Smc => smccc::smc64(TRNG_RND64, arguments),
+    };
+    (answer[0] == 0).then_some([answer[1], answer[2], answer[3]])
+}
+
+fn call(conduit: Conduit, function: u32) -> [u32; 4] {
+    let [a, b, c, d, ..] = match conduit {
+        Conduit::Hvc => smccc::hvc32(function, [0; 7]),
+        Conduit::Smc => smccc::smc32(function, [0; 7]),
+    };
+    [a, b, c, d]
+}

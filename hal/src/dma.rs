@@ -1,0 +1,308 @@
+//! Memory that devices reach: one pool, claimed at boot, never given back.
+//!
+//! A device is told addresses only as [`DmaSpan`]s, and a span can be had only of a region or a
+//! buffer of the pool: no driver can point a device at anything else.
+//!
+//! What both sides may change at any time is reached as atomics ([`Shared`]): a device is one more
+//! thread, and not a trusted one. Everything is little-endian, as virtio 1.2, section 2.7 wants it.
+//! Release stores, acquire loads and fences become `stlr`, `ldar` and `dmb ish`, which order the
+//! accesses for every observer of inner shareable memory, a hypervisor's threads included.
+
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use crate::address::{PAGE, PhysicalAddress};
+
+/// Why memory could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DmaError {
+    /// The pool has no room left. Do without the device, or build with a larger pool.
+    Exhausted,
+    /// Asked for bytes that the region does not have: a mistake of the driver's.
+    OutsideRegion,
+    /// The device cannot address the memory. Do without the device, or place the pool lower.
+    OutOfReach,
+}
+
+impl fmt::Display for DmaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exhausted => "no memory left for devices",
+            Self::OutsideRegion => "outside of the region",
+            Self::OutOfReach => "the device cannot address the memory",
+        })
+    }
+}
+
+impl core::error::Error for DmaError {}
+
+/// The memory from which all drivers take theirs, front to back.
+pub struct DmaPool {
+    base: NonNull<u8>,
+    physical: PhysicalAddress,
+    length: usize,
+    taken: usize,
+}
+
+// SAFETY: the pool is the only owner of what it has not yet given out.
+unsafe impl Send for DmaPool {}
+
+impl DmaPool {
+    /// Makes a pool of `length` bytes that the processor sees at `base`, a device at `physical`.
+    ///
+    /// # Safety
+    /// For the life of the program the range is mapped as normal, writable, inner shareable memory
+    /// that is coherent with the devices, physically contiguous, and nothing else's. `base` and
+    /// `physical` are aligned to a page.
+    #[must_use]
+    pub const unsafe fn new(base: NonNull<u8>, physical: PhysicalAddress, length: usize) -> Self {
+        Self { base, physical, length, taken: 0 }
+    }
+
+    /// How many bytes are still to be had, alignment not counted.
+    #[must_use]
+    pub const fn left(&self) -> usize {
+        self.length - self.taken
+    }
+
+    /// Takes `length` bytes, all zero, whose physical address is a multiple of `align`.
+    ///
+    /// # Errors
+    /// [`DmaError::Exhausted`], with nothing taken.
+    pub fn take(&mut self, length: usize, align: usize) -> Result<DmaRegion, DmaError> {
+        let region = self.take_as_it_is(length, align)?;
+        // SAFETY: the region is `length` writable bytes (`new`), and nobody else's yet.
+        unsafe { region.base.write_bytes(0, length) };
+        Ok(region)
+    }
+
+    /// Takes `count` buffers of `size` bytes, one after the other, on pages of their own. They hold
+    /// what the memory held: clearing them would cost more instructions than all the rest of a probe.
+    ///
+    /// # Errors
+    /// [`DmaError::Exhausted`], with nothing taken.
+    pub fn take_buffers(&mut self, count: u16, size: u16) -> Result<DmaBuffers, DmaError> {
+        let length = usize::from(count) * usize::from(size);
+        let pages = length.next_multiple_of(PAGE);
+        let DmaRegion { base, physical, .. } = self.take_as_it_is(pages, PAGE)?;
+        Ok(DmaBuffers { base, physical, count, size })
+    }
+
+    fn take_as_it_is(&mut self, length: usize, align: usize) -> Result<DmaRegion, DmaError> {
+        let align = align.max(size_of::<u64>()) as u64;
+        let end = self.physical.0 + self.taken as u64;
+        let skip = end.checked_next_multiple_of(align).ok_or(DmaError::Exhausted)? - end;
+        let skip = usize::try_from(skip).map_err(|_| DmaError::Exhausted)?;
+        let start = self.taken.checked_add(skip).ok_or(DmaError::Exhausted)?;
+        let taken = start.checked_add(length).ok_or(DmaError::Exhausted)?;
+        if taken > self.length {
+            return Err(DmaError::Exhausted);
+        }
+        self.taken = taken;
+        // SAFETY: `start` is at most `length`, so this stays within the range of `new`.
+        let base = unsafe { self.base.add(start) };
+        Ok(DmaRegion { base, physical: PhysicalAddress(self.physical.0 + start as u64), length })
+    }
+}
+
+impl fmt::Debug for DmaPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DmaPool({}, {} of {} bytes taken)", self.physical, self.taken, self.length)
+    }
+}
+
+/// Some bytes as a device is told of them: address and length. Made only from the pool's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DmaSpan {
+    address: PhysicalAddress,
+    length: u32,
+}
+
+impl DmaSpan {
+    /// Where it starts.
+    #[must_use]
+    pub const fn address(&self) -> PhysicalAddress {
+        self.address
+    }
+
+    /// How many bytes.
+    #[must_use]
+    pub const fn length(&self) -> u32 {
+        self.length
+    }
+}
+
+/// Memory of a driver and its device. Both may touch it at any time, so it is reached as words.
+pub struct DmaRegion {
+    base: NonNull<u8>,
+    physical: PhysicalAddress,
+    length: usize,
+}
+
+// SAFETY: a region's bytes are its own, and all its accesses are atomic.
+unsafe impl Send for DmaRegion {}
+
+impl DmaRegion {
+    /// The first byte's address, as a device sees it.
+    #[must_use]
+    pub const fn physical(&self) -> PhysicalAddress {
+        self.physical
+    }
+
+    /// How many bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The address of the byte at `offset`, as a device sees it; `None` outside of the region.
+    #[must_use]
+    pub const fn physical_of(&self, offset: usize) -> Option<PhysicalAddress> {
+        if offset < self.length {
+            Some(PhysicalAddress(self.physical.0 + offset as u64))
+        } else {
+            None
+        }
+    }
+
+    /// `length` bytes from `offset` on, to tell a device of.
+    ///
+    /// # Errors
+    /// [`DmaError::OutsideRegion`].
+    pub fn span(&self, offset: usize, length: u32) -> Result<DmaSpan, DmaError> {
+        self.holds(offset, usize::try_from(length).map_err(|_| DmaError::OutsideRegion)?)?;
+        Ok(DmaSpan { address: PhysicalAddress(self.physical.0 + offset as u64), length })
+    }
+
+    fn holds(&self, offset: usize, length: usize) -> Result<(), DmaError> {
+        match offset.checked_add(length) {
+            Some(end) if end <= self.length => Ok(()),
+            _ => Err(DmaError::OutsideRegion),
+        }
+    }
+}
+
+impl fmt::Debug for DmaRegion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DmaRegion({}, {} bytes)", self.physical, self.length)
+    }
+}
+
+/// Words in a region that the device may change at any time, and does not always change honestly.
+///
+/// An index past the end loads 0 and stores nowhere: indices are the driver's own and masked, so
+/// that is only the belt to their braces.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<Word: 'static>(&'static [Word]);
+
+/// Writes the accessors for one width.
+macro_rules! shared {
+    ($($atomic:ident $word:ident $view:ident;)*) => {$(
+        impl Shared<$atomic> {
+            /// Loads the word at `index`, in no order with other accesses.
+            #[inline]
+            #[must_use]
+            pub fn load(&self, index: usize) -> $word {
+                self.0.get(index).map_or(0, |word| $word::from_le(word.load(Ordering::Relaxed)))
+            }
+
+            /// Loads the word at `index` before every later load and store.
+            #[inline]
+            #[must_use]
+            pub fn load_acquire(&self, index: usize) -> $word {
+                self.0.get(index).map_or(0, |word| $word::from_le(word.load(Ordering::Acquire)))
+            }
+
+            /// Stores the word at `index`, in no order with other accesses.
+            #[inline]
+            pub fn store(&self, index: usize, value: $word) {
+                if let Some(word) = self.0.get(index) {
+                    word.store(value.to_le(), Ordering::Relaxed);
+                }
+            }
+
+            /// Stores the word at `index` after every earlier load and store.
+            #[inline]
+            pub fn store_release(&self, index: usize, value: $word) {
+                if let Some(word) = self.0.get(index) {
+                    word.store(value.to_le(), Ordering::Release);
+                }
+            }
+        }
+
+        impl DmaRegion {
+            #[doc = concat!("`count` words of type `", stringify!($word), "` from `offset` (bytes) on.")]
+            ///
+            /// # Errors
+            /// [`DmaError::OutsideRegion`], also for an offset that is not aligned to the word.
+            pub fn $view(&self, offset: usize, count: usize) -> Result<Shared<$atomic>, DmaError> {
+                let bytes = count.checked_mul(size_of::<$word>()).ok_or(DmaError::OutsideRegion)?;
+                self.holds(offset, bytes)?;
+                // SAFETY: the offset lies in the region.
+                let start = unsafe { self.base.add(offset) }.cast::<$atomic>();
+                if !start.is_aligned() {
+                    return Err(DmaError::OutsideRegion);
+                }
+                // SAFETY: aligned, `bytes` long within memory that is initialised, mapped for the
+                // life of the program and reached only as atomics (`DmaPool::new`, `Shared`).
+                Ok(Shared(unsafe { core::slice::from_raw_parts(start.as_ptr(), count) }))
+            }
+        }
+    )*};
+}
+
+shared! {
+    AtomicU8 u8 words8;
+    AtomicU16 u16 words16;
+    AtomicU32 u32 words32;
+    AtomicU64 u64 words64;
+}
+
+/// Buffers that belong to the device or to somebody else in turn; a driver never looks into them.
+pub struct DmaBuffers {
+    base: NonNull<u8>,
+    physical: PhysicalAddress,
+    count: u16,
+    size: u16,
+}
+
+// SAFETY: the buffers' bytes are reached by nobody through this.
+unsafe impl Send for DmaBuffers {}
+
+impl DmaBuffers {
+    /// Where the processor sees the first buffer; the others follow.
+    #[must_use]
+    pub const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// The size of each, in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// The first `length` bytes of a buffer, to tell a device of; `None` where there are not so many.
+    #[inline]
+    #[must_use]
+    pub fn span(&self, buffer: u16, length: u16) -> Option<DmaSpan> {
+        if buffer >= self.count || length > self.size {
+            return None;
+        }
+        let address = self.physical.0 + u64::from(buffer) * u64::from(self.size);
+        Some(DmaSpan { address: PhysicalAddress(address), length: u32::from(length) })
+    }
+}
+
+impl fmt::Debug for DmaBuffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DmaBuffers({}, {} × {} bytes)", self.physical, self.count, self.size)
+    }
+}

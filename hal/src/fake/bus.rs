@@ -1,0 +1,91 @@
+//! The bus: fake devices at fake addresses.
+
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::mmio::Window;
+
+/// How wide an access is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// One byte.
+    Bits8,
+    /// Two bytes.
+    Bits16,
+    /// Four bytes.
+    Bits32,
+}
+
+/// What a device does when its registers are read and written.
+pub trait Registers: Send {
+    /// Answers a read; bits over `width` are dropped.
+    fn read(&mut self, offset: usize, width: Width) -> u32;
+    /// Takes a write.
+    fn write(&mut self, offset: usize, width: Width, value: u32);
+}
+
+type Shared = Arc<Mutex<dyn Registers>>;
+
+/// Where each device starts, how long it is, and what it is.
+static DEVICES: Mutex<BTreeMap<usize, (usize, Shared)>> = Mutex::new(BTreeMap::new());
+
+/// The first address given out. Nothing is mapped there: an access that does not come here faults.
+const FIRST: usize = 0x0900_0000;
+
+/// Puts a device on the bus, at an address of its own, for the life of the program.
+///
+/// The device is shared with the caller, who keeps its own reference to look into it.
+///
+/// # Panics
+/// When the address space is used up.
+#[must_use]
+pub fn place<T: Registers + 'static>(device: &Arc<Mutex<T>>, length: usize) -> Window {
+    let mut devices = lock(&DEVICES);
+    let after = |(start, (length, _)): (&usize, &(usize, Shared))| start + length;
+    let start = devices.last_key_value().map_or(FIRST, after).next_multiple_of(0x1000);
+    let shared: Shared = device.clone();
+    devices.insert(start, (length, shared));
+    let base = NonNull::new(std::ptr::without_provenance_mut(start)).expect("not at zero");
+    // SAFETY: on the host a window is only a name.
+    unsafe { Window::new(base, length) }
+}
+
+/// Locks, whatever happened to whoever held the lock before.
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Finds the device at an address, and the offset in it.
+fn find(register: NonNull<u8>) -> (Shared, usize) {
+    let address = register.addr().get();
+    let devices = lock(&DEVICES);
+    let (start, (length, device)) =
+        devices.range(..=address).next_back().expect("no device on the fake bus");
+    assert!(address < start + length, "nothing at {address:#x} on the fake bus");
+    (device.clone(), address - start)
+}
+
+/// Writes a pair of accessors for each width.
+macro_rules! access {
+    ($($type:ty, $width:ident: $read:ident $write:ident;)*) => {$(
+        pub(crate) unsafe fn $read(register: NonNull<u8>) -> $type {
+            let (device, offset) = find(register);
+            let value = lock(&device).read(offset, Width::$width);
+            #[allow(clippy::cast_possible_truncation, reason = "bits over the width are dropped")]
+            let value = value as $type;
+            value
+        }
+
+        pub(crate) unsafe fn $write(register: NonNull<u8>, value: $type) {
+            let (device, offset) = find(register);
+            lock(&device).write(offset, Width::$width, u32::from(value));
+        }
+    )*};
+}
+
+access! {
+    u8, Bits8: read8 write8;
+    u16, Bits16: read16 write16;
+    u32, Bits32: read32 write32;
+}

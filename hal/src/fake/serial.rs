@@ -1,0 +1,122 @@
+//! Serial ports: a PL011 and a 16550, with what was written to them and what is there to read.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
+use super::bus::{Registers, Width};
+
+/// A PL011.
+#[derive(Debug, Default)]
+pub struct Pl011 {
+    /// What the driver wrote.
+    pub output: Vec<u8>,
+    /// What is there to read.
+    pub input: VecDeque<u8>,
+    /// Whether the transmit FIFO is full for ever.
+    pub stuck: bool,
+    /// The control register.
+    pub control: u32,
+    /// The line control register.
+    pub line: u32,
+    /// The interrupt mask.
+    pub mask: u32,
+    /// Which interrupts were cleared.
+    pub cleared: u32,
+}
+
+impl Pl011 {
+    /// Registers that a driver on a hypervisor has no business with: baud rate and DMA.
+    const BAUD: RangeInclusive<usize> = 0x24..=0x28;
+}
+
+impl Registers for Pl011 {
+    fn read(&mut self, offset: usize, width: Width) -> u32 {
+        assert_ne!(width, Width::Bits8, "registers have 16 or 32 bits");
+        let empty = if self.input.is_empty() { 1 << 4 } else { 0 };
+        match offset {
+            0x00 => self.input.pop_front().map_or(0, u32::from),
+            0x18 => empty | if self.stuck { 1 << 5 } else { 1 << 7 },
+            0x2c => self.line,
+            0x30 => self.control,
+            _ => panic!("read of register {offset:#x}"),
+        }
+    }
+
+    fn write(&mut self, offset: usize, _width: Width, value: u32) {
+        assert!(!Self::BAUD.contains(&offset), "the baud rate is not the driver's");
+        match offset {
+            0x00 => self.output.push((value & 0xff) as u8),
+            0x2c => {
+                assert_eq!(self.control & 1, 0, "line control of a port that is enabled");
+                self.line = value;
+            }
+            0x30 => self.control = value,
+            0x38 => self.mask = value,
+            0x44 => self.cleared |= value,
+            _ => panic!("write of {value:#x} to register {offset:#x}"),
+        }
+    }
+}
+
+/// A 16550.
+#[derive(Debug)]
+pub struct Ns16550 {
+    /// What the driver wrote.
+    pub output: Vec<u8>,
+    /// What is there to read.
+    pub input: VecDeque<u8>,
+    /// Whether the transmitter has no room, for ever.
+    pub stuck: bool,
+    /// Whether there are FIFOs.
+    pub has_fifos: bool,
+    /// Which interrupts are enabled.
+    pub enabled: u32,
+    /// Registers are `1 << shift` bytes apart.
+    pub shift: u32,
+    /// How wide accesses have to be.
+    pub width: Width,
+}
+
+impl Ns16550 {
+    /// A port whose registers are `1 << shift` bytes apart and accessed by `width`.
+    #[must_use]
+    pub fn new(shift: u32, width: Width) -> Self {
+        let (output, input) = (vec![], VecDeque::new());
+        Self { output, input, stuck: false, has_fifos: true, enabled: 0, shift, width }
+    }
+
+    fn register(&self, offset: usize, width: Width) -> usize {
+        assert_eq!(width, self.width, "the wrong reg-io-width");
+        assert_eq!(offset % (1 << self.shift), 0, "the wrong reg-shift");
+        offset >> self.shift
+    }
+}
+
+impl Registers for Ns16550 {
+    fn read(&mut self, offset: usize, width: Width) -> u32 {
+        match self.register(offset, width) {
+            0 => self.input.pop_front().map_or(0, u32::from),
+            1 => self.enabled,
+            2 => {
+                if self.has_fifos {
+                    0xc1
+                } else {
+                    0x01
+                }
+            }
+            3 | 4 => 0,
+            5 => u32::from(!self.input.is_empty()) | if self.stuck { 0 } else { 0x60 },
+            register => panic!("read of register {register}"),
+        }
+    }
+
+    fn write(&mut self, offset: usize, width: Width, value: u32) {
+        match self.register(offset, width) {
+            0 => self.output.push((value & 0xff) as u8),
+            1 => self.enabled = value,
+            2 => assert_eq!(value & 1, 1, "FIFOs are to be enabled"),
+            4 => assert_eq!(value & 8, 8, "the interrupt is to be let out"),
+            register => panic!("write of {value:#x} to register {register}"),
+        }
+    }
+}

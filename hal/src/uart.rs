@@ -1,0 +1,91 @@
+//! Serial ports: the PL011 of Arm and the 16550 of everybody else, behind one [`Uart`].
+//!
+//! A port is a handle to registers, without state or lock, so that the report of a fault can use
+//! it whatever was going on. Who uses it from two places at once gets mixed lines, nothing worse.
+//! Baud rates are never touched: firmware or hypervisor has chosen one.
+
+mod ns16550;
+mod pl011;
+
+pub use ns16550::{Ns16550, RegisterWidth};
+pub use pl011::Pl011;
+
+/// How often a port is asked whether it has room before the rest of a write is dropped. At 9,600
+/// baud a FIFO of 16 bytes takes 17 ms, and a read takes 100 ns or more.
+const ROOM_READS: u32 = 200_000;
+
+/// How many bytes fit into a FIFO that is empty. Some have more; all that have one have these.
+const FIFO: usize = 16;
+
+/// A serial port.
+#[derive(Clone, Copy, Debug)]
+pub enum Uart {
+    /// PrimeCell UART (PL011).
+    Pl011(Pl011),
+    /// 16550 or compatible.
+    Ns16550(Ns16550),
+}
+
+impl Uart {
+    /// Writes `bytes`, waiting for room where there is none, for a bounded time; returns how many
+    /// were taken. The rest is dropped: a port that nobody empties must not stop the machine.
+    pub fn write(self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Pl011(port) => fill(bytes, || port.room(), |byte| port.put(byte)),
+            Self::Ns16550(port) => fill(bytes, || port.room(), |byte| port.put(byte)),
+        }
+    }
+
+    /// Writes a byte, or drops it after a bounded wait for room.
+    pub fn write_byte(self, byte: u8) {
+        self.write(&[byte]);
+    }
+
+    /// Takes the next byte that arrived.
+    #[must_use]
+    pub fn read_byte(self) -> Option<u8> {
+        match self {
+            Self::Pl011(port) => port.get(),
+            Self::Ns16550(port) => port.get(),
+        }
+    }
+
+    /// Asks for an interrupt for as long as there is something to read.
+    pub fn enable_receive_interrupt(self) {
+        match self {
+            Self::Pl011(port) => port.enable_receive_interrupt(),
+            Self::Ns16550(port) => port.enable_receive_interrupt(),
+        }
+    }
+
+    /// Asks for no more interrupts: for a handler that leaves the reading to somebody else.
+    pub fn disable_interrupts(self) {
+        match self {
+            Self::Pl011(port) => port.disable_interrupts(),
+            Self::Ns16550(port) => port.disable_interrupts(),
+        }
+    }
+
+    /// Makes the port take its interrupt back. It comes again while there is something to read
+    /// and interrupts are enabled.
+    pub fn acknowledge(self) {
+        match self {
+            Self::Pl011(port) => port.acknowledge(),
+            Self::Ns16550(port) => port.acknowledge(),
+        }
+    }
+}
+
+/// Puts bytes as there is room for them; gives up on a port that has had none for too long.
+fn fill(bytes: &[u8], room: impl Fn() -> usize, put: impl Fn(u8)) -> usize {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..)
+        && !rest.is_empty()
+    {
+        let Some(room) = (0..ROOM_READS).map(|_| room()).find(|&room| room > 0) else { break };
+        let now = rest.len().min(room);
+        rest.iter().take(now).for_each(|&byte| put(byte));
+        written += now;
+    }
+    written
+}

@@ -1,0 +1,28 @@
+//! Virtio devices on a memory-mapped transport, after virtio 1.2 and its legacy interface.
+//!
+//! ```text
+//! Transport::open(window) → begin(id) → Setup → negotiate() → Agreed → queue()… → finish() → Live
+//! ```
+//!
+//! A device is not trusted. Every number that comes from one is checked against the driver's own
+//! copy of what the device was given; one that breaks its protocol is reset and not spoken to again
+//! ([`DeviceError::Broken`]). No driver waits without bound, allocates, locks or panics.
+
+pub mod blk;
+pub mod console;
+mod error;
+mod features;
+mod layout;
+mod live;
+pub mod net;
+pub mod queue;
+mod registers;
+pub mod rng;
+mod setup;
+mod transport;
+
+pub use error::{DeviceError, Fault, ProbeError};
+pub use features::Features;
+pub use live::{Causes, InterruptPort, Live};
+pub use setup::{Agreed, Config, Setup};
+pub use transport::{DeviceId, Transport};

@@ -1,0 +1,114 @@
+//! A device at work: what a driver tells it outside of the queues, and what its interrupts say.
+
+use super::registers::{INTERRUPT_ACK, INTERRUPT_STATUS, QUEUE_NOTIFY, STATUS, status};
+use super::setup::Config;
+use super::transport::Interface;
+use super::{DeviceError, Fault, ProbeError};
+use crate::mmio::Window;
+
+/// A device after DRIVER_OK, until it breaks its protocol.
+#[derive(Debug)]
+pub struct Live {
+    window: Window,
+    interface: Interface,
+    fault: Option<Fault>,
+}
+
+impl Live {
+    pub(super) const fn new(window: Window, interface: Interface) -> Self {
+        Self { window, interface, fault: None }
+    }
+
+    /// Whether the device can still be used.
+    ///
+    /// # Errors
+    /// [`DeviceError::Broken`] for good once [`Self::fail`] was called.
+    #[inline]
+    pub const fn working(&self) -> Result<(), DeviceError> {
+        match self.fault {
+            None => Ok(()),
+            Some(fault) => Err(DeviceError::Broken(fault)),
+        }
+    }
+
+    /// Resets the device for good because of `fault`; returns what to tell the caller.
+    ///
+    /// It is not waited for: its memory is never used for anything else, so nothing depends on
+    /// when a broken device lets go of it.
+    #[cold]
+    pub fn fail(&mut self, fault: Fault) -> DeviceError {
+        self.window.write32(STATUS, 0);
+        self.fault = Some(fault);
+        DeviceError::Broken(fault)
+    }
+
+    /// Tells the device that there is something in a queue. What is there was made visible before:
+    /// [`publish`](super::queue::Queue::publish) ends with a full barrier (section 2.7.13.4).
+    #[inline]
+    pub fn notify(&self, queue: u16) {
+        self.window.write32(QUEUE_NOTIFY, u32::from(queue));
+    }
+
+    /// What an interrupt handler needs of the device.
+    #[must_use]
+    pub const fn interrupt_port(&self) -> InterruptPort {
+        InterruptPort { window: self.window }
+    }
+
+    /// Looks at what a configuration interrupt announced: DEVICE_NEEDS_RESET comes this way too.
+    ///
+    /// # Errors
+    /// [`DeviceError::Broken`].
+    pub fn check_status(&mut self) -> Result<(), DeviceError> {
+        self.working()?;
+        if self.window.read32(STATUS) & status::DEVICE_NEEDS_RESET == 0 {
+            return Ok(());
+        }
+        Err(self.fail(Fault::NeedsReset))
+    }
+
+    /// Reads the device's configuration.
+    ///
+    /// # Errors
+    /// [`ProbeError::ConfigUnstable`].
+    pub fn read_config<T: PartialEq>(&self, read: impl Fn(Config) -> T) -> Result<T, ProbeError> {
+        Config::new(self.window, self.interface).read(read)
+    }
+}
+
+/// Why a device interrupted (virtio 1.2, section 4.2.2, `InterruptStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Causes(u32);
+
+impl Causes {
+    /// The device completed something in one of its queues.
+    #[must_use]
+    pub const fn used_buffers(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Its configuration changed, or it needs a reset: call the driver's `configuration_changed`.
+    #[must_use]
+    pub const fn configuration(self) -> bool {
+        self.0 & 2 != 0
+    }
+}
+
+/// As much of a device as an interrupt handler needs. It touches nothing that a driver touches, so
+/// the handler may run at any time.
+#[derive(Clone, Copy, Debug)]
+pub struct InterruptPort {
+    window: Window,
+}
+
+impl InterruptPort {
+    /// Asks the device why it interrupted, and makes it stop. Two accesses, which is what the
+    /// specification asks for: read the cause, write it back (section 4.2.3.4.1).
+    #[inline]
+    #[must_use]
+    pub fn acknowledge(self) -> Causes {
+        let causes = self.window.read32(INTERRUPT_STATUS);
+        self.window.write32(INTERRUPT_ACK, causes);
+        Causes(causes)
+    }
+}

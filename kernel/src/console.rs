@@ -1,0 +1,133 @@
+//! The console: where the log goes, and what is typed comes from.
+//!
+//! Whatever the device tree names serves: a PL011, a 16550, or else a virtio console. Before the
+//! tree is read, the board's early UART does, and it is written to only if there is something to
+//! complain of. On a machine with none of them everything is dropped, and all else works.
+
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use elone_boards::Early;
+use elone_hal::address::PhysicalRange;
+use elone_hal::mmio::Window;
+use elone_hal::uart::{Ns16550, Pl011, RegisterWidth, Uart};
+use elone_hal::virtio::console::Console as Virtio;
+use spin::{Mutex, Once};
+
+use crate::interrupts::Source;
+use crate::machine::{Interrupt, Machine, Uart as Described, UartModel};
+use crate::memory::Memory;
+
+/// The registers of a PL011 (PrimeCell UART TRM, section 3.1).
+const PL011_LENGTH: u64 = 0x1000;
+
+/// Until the tree is read: the registers of the board's guess, untouched.
+static EARLY: Once<Window> = Once::new();
+/// What the device tree names.
+static SERIAL: Once<Uart> = Once::new();
+/// Where no UART is: the first virtio console.
+static VIRTIO: Mutex<Option<Virtio>> = Mutex::new(None);
+/// The tree has been read: the board's guess is not written to any more.
+static DECIDED: AtomicBool = AtomicBool::new(false);
+
+/// From here on complaints can be read, on the machine that the image was made for.
+pub(crate) fn early(board: &Early, memory: &mut Memory) {
+    let registers = PhysicalRange::new(board.uart, PL011_LENGTH);
+    if let Some(Ok(window)) = registers.map(|registers| memory.device(registers)) {
+        EARLY.call_once(|| window);
+    }
+    crate::log::open();
+}
+
+/// From here on the log goes where the device tree says.
+pub(crate) fn open(machine: &Machine, memory: &mut Memory) {
+    DECIDED.store(true, Ordering::Relaxed);
+    let Some(Described { model, registers, .. }) = machine.console else { return };
+    let Ok(window) = memory.device(registers) else { return };
+    SERIAL.call_once(|| match model {
+        UartModel::Pl011 => Uart::Pl011(Pl011::start(window)),
+        UartModel::Ns16550 { register_shift, access_width } => {
+            let width =
+                if access_width == 4 { RegisterWidth::Bits32 } else { RegisterWidth::Bits8 };
+            Uart::Ns16550(Ns16550::start(window, register_shift.into(), width))
+        }
+    });
+}
+
+/// Takes a virtio console, which serves where there is no UART.
+pub(crate) fn offer(console: Virtio) {
+    let mut virtio = VIRTIO.lock();
+    if virtio.is_none() && SERIAL.get().is_none() {
+        *virtio = Some(console);
+    }
+}
+
+/// The line on which the console's receiver interrupts, if it has one.
+pub(crate) fn line(machine: &Machine) -> Option<(Interrupt, Source)> {
+    let interrupt = machine.console?.interrupt?;
+    SERIAL.get().map(|_| (interrupt, Source::Console))
+}
+
+/// Writes a piece of text.
+pub(crate) fn print(text: fmt::Arguments<'_>) {
+    let _never_fails = Out.write_fmt(text);
+}
+
+/// Writes what must get out if anything can: in a fault, at the end.
+pub(crate) fn emergency(text: fmt::Arguments<'_>) {
+    print(text);
+}
+
+/// Writes bytes as they are, but for line ends, which terminals want with a carriage return.
+pub(crate) fn write(bytes: &[u8]) {
+    if let Some(uart) = SERIAL.get().copied().or_else(early_uart) {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(text) => uart.write(text) + uart.write(b"\r\n"),
+                None => uart.write(line),
+            };
+        }
+    } else if let Some(mut virtio) = VIRTIO.try_lock()
+        && let Some(virtio) = virtio.as_mut()
+    {
+        let _dropped = virtio.write(bytes, || false);
+    }
+}
+
+/// Takes what was typed; asks for an interrupt when there is more.
+pub(crate) fn read(bytes: &mut [u8]) -> usize {
+    let mut length = 0;
+    if let Some(uart) = SERIAL.get() {
+        while length < bytes.len()
+            && let Some(byte) = uart.read_byte()
+        {
+            bytes[length] = byte;
+            length += 1;
+        }
+        uart.enable_receive_interrupt();
+    }
+    length
+}
+
+/// Something was typed: no more interrupts until it has been read.
+pub(crate) fn received() {
+    if let Some(uart) = SERIAL.get() {
+        uart.disable_interrupts();
+        uart.acknowledge();
+    }
+}
+
+/// The board's guess, for as long as nobody knows better.
+fn early_uart() -> Option<Uart> {
+    let guess = EARLY.get().filter(|_| !DECIDED.load(Ordering::Relaxed))?;
+    Some(Uart::Pl011(Pl011::start(*guess)))
+}
+
+struct Out;
+
+impl Write for Out {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write(text.as_bytes());
+        Ok(())
+    }
+}

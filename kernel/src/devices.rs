@@ -1,0 +1,147 @@
+//! What is plugged into the machine: every virtio slot is looked into once, in the order of their
+//! addresses, and each device is given to the driver of its kind. One that cannot be used is said
+//! so by address; the others still are.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use elone_gate::{Events, Handle};
+use elone_hal::virtio::blk::Blk;
+use elone_hal::virtio::console::Console;
+use elone_hal::virtio::net::Net;
+use elone_hal::virtio::rng::Rng;
+use elone_hal::virtio::{Causes, DeviceId, InterruptPort, ProbeError, Transport};
+use heapless::Vec;
+use spin::Mutex;
+
+use crate::console;
+use crate::interrupts::Source;
+use crate::machine::{Interrupt, Machine, VirtioSlot};
+use crate::memory::Memory;
+
+/// How many devices an application can claim.
+pub(crate) const DEVICES: usize = 16;
+/// Memory that drivers share with their devices, in bytes: buffers, then rings.
+const NET_MEMORY: usize = 512 << 10;
+const BLOCK_MEMORY: usize = 128 << 10;
+const SMALL_MEMORY: usize = 16 << 10;
+
+/// Devices whose configuration changed and that have not been asked about it, a bit a handle.
+static CHANGED: AtomicU32 = AtomicU32::new(0);
+
+/// A device with a handle: its place in the list.
+pub(crate) struct Device {
+    pub(crate) driver: Driver,
+    interrupt: Interrupt,
+    port: InterruptPort,
+}
+
+/// Who drives it. The locks are never waited for: all calls come one at a time.
+pub(crate) enum Driver {
+    Net(Mutex<Net>),
+    Block(Mutex<Blk>),
+}
+
+/// All devices that can be used.
+pub(crate) struct Devices {
+    pub(crate) list: Vec<Device, DEVICES>,
+    pub(crate) entropy: Option<Rng>,
+}
+
+impl Devices {
+    /// Looks into every slot that the device tree names.
+    pub(crate) fn probe(machine: &Machine, memory: &mut Memory) -> Self {
+        let mut devices = Self { list: Vec::new(), entropy: None };
+        for slot in &machine.virtio {
+            if let Err(error) = devices.probe_slot(slot, memory) {
+                log::warn!("virtio slot {}: {error}", slot.registers.start());
+            }
+        }
+        devices
+    }
+
+    fn probe_slot(&mut self, slot: &VirtioSlot, memory: &mut Memory) -> Result<(), SlotError> {
+        let window = memory.device(slot.registers).map_err(SlotError::Map)?;
+        let Some(transport) = Transport::open(window)? else { return Ok(()) };
+        let id = transport.id();
+        if self.list.is_full() {
+            return Err(SlotError::TooMany);
+        }
+        let mut pool = |length| memory.dma_pool(length).ok_or(SlotError::Memory(id));
+        let (driver, port) = match id {
+            DeviceId::NET => {
+                let net = Net::probe(transport, &mut pool(NET_MEMORY)?)?;
+                let port = net.interrupt_port();
+                (Driver::Net(Mutex::new(net)), port)
+            }
+            DeviceId::BLOCK => {
+                let blk = Blk::probe(transport, &mut pool(BLOCK_MEMORY)?)?;
+                let port = blk.interrupt_port();
+                (Driver::Block(Mutex::new(blk)), port)
+            }
+            DeviceId::ENTROPY => {
+                self.entropy = Some(Rng::probe(transport, &mut pool(SMALL_MEMORY)?)?);
+                return Ok(());
+            }
+            DeviceId::CONSOLE => {
+                console::offer(Console::probe(transport, &mut pool(SMALL_MEMORY)?)?);
+                return Ok(());
+            }
+            other => return Err(SlotError::NoDriver(other)),
+        };
+        if !slot.dma_coherent {
+            log::warn!("virtio slot {}: taken to be coherent", slot.registers.start());
+        }
+        // There is room, as was looked at above.
+        drop(self.list.push(Device { driver, interrupt: slot.interrupt, port }));
+        Ok(())
+    }
+
+    /// The lines of all devices with handles, and what each means.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (Interrupt, Source)> {
+        (0..).zip(&self.list).map(|(index, device)| {
+            let event = Events::device(Handle(index));
+            (device.interrupt, Source::Device(device.port, event))
+        })
+    }
+}
+
+/// For the interrupt handler: what a device's interrupt was for.
+pub(crate) fn note(causes: Causes, event: Events) {
+    if causes.configuration() {
+        CHANGED.fetch_or(event.0, Ordering::Relaxed);
+    }
+}
+
+/// Whether a device's configuration has changed since this was last asked.
+pub(crate) fn changed(event: Events) -> bool {
+    CHANGED.load(Ordering::Relaxed) & event.0 != 0
+        && CHANGED.fetch_and(!event.0, Ordering::Relaxed) & event.0 != 0
+}
+
+/// Why a slot's device is not used.
+#[derive(Clone, Copy, Debug)]
+enum SlotError {
+    Map(elone_hal::arch::tables::MapError),
+    Probe(ProbeError),
+    Memory(DeviceId),
+    NoDriver(DeviceId),
+    TooMany,
+}
+
+impl From<ProbeError> for SlotError {
+    fn from(error: ProbeError) -> Self {
+        Self::Probe(error)
+    }
+}
+
+impl core::fmt::Display for SlotError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Map(error) => error.fmt(f),
+            Self::Probe(error) => error.fmt(f),
+            Self::Memory(id) => write!(f, "{id}: not enough memory"),
+            Self::NoDriver(id) => write!(f, "{id}: there is no driver for it"),
+            Self::TooMany => f.write_str("one device too many"),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Where the hardware layer enters the kernel: three symbols, and nothing decided here.
+#![expect(unsafe_code, reason = "symbols that the hardware layer jumps to")]
+
+use core::panic::PanicInfo;
+
+use elone_hal::arch::entry::Handoff;
+use elone_hal::arch::exception::{Frame, Kind, Vector};
+
+use crate::{boot, fault, interrupts};
+
+#[unsafe(no_mangle)]
+fn __elone_start(handoff: Handoff) -> ! {
+    boot::start(handoff)
+}
+
+#[unsafe(no_mangle)]
+fn __elone_exception(frame: &mut Frame, vector: Vector) {
+    match vector.kind {
+        Kind::Irq => interrupts::handle(),
+        _ => fault::exception(frame, vector),
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    fault::panic(info)
+}

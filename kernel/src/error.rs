@@ -1,0 +1,53 @@
+//! Why a machine cannot be brought up.
+
+use core::fmt;
+
+use elone_hal::arch::tables::MapError;
+
+use crate::machine::MachineError;
+
+/// Why the boot ended. All are reported on the console that there is; none can be lived with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BootError {
+    /// Nobody said where the device tree is, or it cannot be read. Its address, and why.
+    DeviceTree(u64, MachineError),
+    /// Something that must be mapped could not be.
+    Map(&'static str, MapError),
+    /// The tree names no interrupt controller of a known kind.
+    NoInterruptController,
+    /// The tree names a GICv3 that has no redistributor for this core.
+    NoRedistributor,
+    /// The tree names no timer, or the counter has no frequency.
+    NoTimer,
+    /// Too little RAM is free: how much there is, in KiB.
+    TooLittleMemory(usize),
+    /// The setting `require-entropy` is given, and the machine has no source.
+    NoEntropy,
+}
+
+impl BootError {
+    /// What the machine ends with when it cannot be brought up.
+    pub(crate) const STATUS: u8 = 100;
+
+    /// Says why the boot ended; returns the exit status.
+    pub(crate) fn report(self) -> u8 {
+        log::error!("cannot boot: {self}");
+        Self::STATUS
+    }
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeviceTree(address, error) => write!(f, "{error} (looked at {address:#x})"),
+            Self::Map(what, error) => write!(f, "{what}: {error}"),
+            Self::NoInterruptController => {
+                f.write_str("the device tree names no interrupt controller that is known (GICv2, GICv3)")
+            }
+            Self::NoRedistributor => f.write_str("the GICv3 has no redistributor for this core"),
+            Self::NoTimer => f.write_str("the device tree names no timer (arm,armv8-timer)"),
+            Self::TooLittleMemory(kib) => write!(f, "only {kib} KiB of memory are free"),
+            Self::NoEntropy => f.write_str("no source of entropy, and `require-entropy` is set"),
+        }
+    }
+}

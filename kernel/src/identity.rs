@@ -1,0 +1,84 @@
+//! What the machine is, in words: for the log, and for the application to show.
+
+use core::fmt::Write;
+
+use elone_gate::{Level, MachineInfo};
+use elone_hal::arch::core as cpu;
+use elone_hal::arch::power::Hypervisor;
+use heapless::String;
+use spin::Once;
+
+use crate::machine::{InterruptController, Machine};
+use crate::memory::Memory;
+use crate::power;
+
+/// The kernel's name and version.
+const VERSION: &str = concat!("elone ", env!("CARGO_PKG_VERSION"));
+
+/// The name of a hypervisor that gives an identity nobody here knows.
+static FOREIGN: Once<String<40>> = Once::new();
+
+/// Finds out what there is to say.
+pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
+    let entered_at = level(memory.entered_at());
+    MachineInfo {
+        entered_at,
+        application_at: level(cpu::level()),
+        hypervisor: hypervisor(entered_at),
+        board: machine.name(),
+        core: cpu::name(),
+        interrupt_controller: match machine.interrupt_controller {
+            Some(InterruptController::GicV3 { .. }) => "GICv3",
+            Some(InterruptController::GicV2 { .. }) => "GICv2",
+            None => "none",
+        },
+        memory: machine.memory(),
+        version: VERSION,
+    }
+}
+
+/// Who is at EL2. Entered there or above, nobody was but us.
+fn hypervisor(entered_at: Level) -> &'static str {
+    if entered_at > Level::El1 {
+        return "none";
+    }
+    let Some(conduit) = power::conduit() else { return "unknown" };
+    match elone_hal::arch::power::hypervisor(conduit) {
+        Hypervisor::Kvm => "KVM",
+        Hypervisor::Unknown => "unknown",
+        Hypervisor::Other(words) => FOREIGN.call_once(|| {
+            let mut name = String::new();
+            for word in words {
+                // There is room for four words.
+                let _ = write!(name, "{word:08x} ");
+            }
+            name
+        }),
+    }
+}
+
+const fn level(number: u8) -> Level {
+    match number {
+        0 => Level::El0,
+        1 => Level::El1,
+        2 => Level::El2,
+        _ => Level::El3,
+    }
+}
+
+/// The boot's first line: what this is, where it came in, and on what.
+pub(crate) fn announce(machine: &Machine, info: &MachineInfo) {
+    log::info!(
+        "{VERSION}: entered at {}, application at {}, hypervisor {}",
+        info.entered_at,
+        info.application_at,
+        info.hypervisor
+    );
+    log::info!("{machine}, {}", info.core);
+    for warning in machine.warnings() {
+        log::warn!("{warning}");
+    }
+    if machine.warnings_lost() > 0 {
+        log::warn!("device tree: {} more warnings", machine.warnings_lost());
+    }
+}

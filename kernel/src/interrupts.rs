@@ -1,0 +1,172 @@
+//! Interrupts: which line means what, and the one thing that happened on each.
+//!
+//! A handler only notes: it quiets the device and sets a bit. Everything else is done by whoever
+//! asks (`Gate::wait` and the calls after it), so no driver is ever entered from two sides.
+
+use core::iter::once;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use elone_gate::Events;
+use elone_hal::arch::interrupts::{Controller, REDISTRIBUTOR, redistributor_type};
+use elone_hal::arch::{core as cpu, timer};
+use elone_hal::mmio::Window;
+use elone_hal::virtio::InterruptPort;
+use heapless::Vec;
+use spin::{Mutex, Once};
+
+use crate::console;
+use crate::devices;
+use crate::error::BootError;
+use crate::machine::{Interrupt, InterruptController, Machine};
+use crate::memory::Memory;
+use elone_hal::address::PhysicalRange;
+
+/// Lines that are let through: the timer's, the console's, and a line a device.
+const LINES: usize = 40;
+
+static CONTROLLER: Mutex<Option<Controller>> = Mutex::new(None);
+static LINES_IN_USE: Once<Vec<Line, LINES>> = Once::new();
+static HAPPENED: AtomicU32 = AtomicU32::new(0);
+
+/// A line that is let through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    interrupt: Interrupt,
+    source: Source,
+}
+
+/// Who is at the other end of a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The virtual timer.
+    Timer,
+    /// A virtio device, and the event that it is known by.
+    Device(InterruptPort, Events),
+    /// The console's receiver.
+    Console,
+}
+
+/// The interrupt controller, on, with every line masked; proof that it is.
+pub(crate) struct Interrupts {
+    timer: Interrupt,
+}
+
+impl Interrupts {
+    /// Takes over the controller that the device tree names.
+    pub(crate) fn init(machine: &Machine, memory: &mut Memory) -> Result<Self, BootError> {
+        let mut map = |registers| {
+            memory.device(registers).map_err(|error| BootError::Map("interrupt controller", error))
+        };
+        let controller = match &machine.interrupt_controller {
+            None => return Err(BootError::NoInterruptController),
+            Some(InterruptController::GicV2 { distributor, cpu_interface }) => {
+                Controller::v2(map(*distributor)?, map(*cpu_interface)?)
+            }
+            Some(InterruptController::GicV3 {
+                distributor,
+                redistributors,
+                redistributor_stride,
+            }) => {
+                let distributor = map(*distributor)?;
+                let ours = find_redistributor(redistributors, *redistributor_stride, memory)?;
+                Controller::v3(distributor, ours)
+            }
+        };
+        *CONTROLLER.lock() = Some(controller);
+        let timer = machine.timer.ok_or(BootError::NoTimer)?.virtual_timer;
+        Ok(Self { timer })
+    }
+
+    /// Lets the timer's line and those of `sources` through, for good. From here on the handler
+    /// runs.
+    pub(crate) fn open(self, sources: impl Iterator<Item = (Interrupt, Source)>) {
+        let timer = Line { interrupt: self.timer, source: Source::Timer };
+        let lines = sources.map(|(interrupt, source)| Line { interrupt, source });
+        let mut in_use = Vec::new();
+        for line in once(timer).chain(lines) {
+            let Interrupt { id, trigger } = line.interrupt;
+            let known = CONTROLLER.lock().as_mut().is_some_and(|gic| gic.enable(id, trigger));
+            if !known {
+                log::warn!("the interrupt controller has no line {id:?}");
+            } else if in_use.push(line).is_err() {
+                log::warn!("line {id:?} is one too many");
+            }
+        }
+        LINES_IN_USE.call_once(|| in_use);
+        cpu::unmask_interrupts();
+    }
+}
+
+/// This core's redistributor, somewhere in the regions that the device tree names.
+fn find_redistributor(
+    regions: &[PhysicalRange],
+    stride: Option<u64>,
+    memory: &mut Memory,
+) -> Result<Window, BootError> {
+    for region in regions {
+        let (mut at, end) = (region.start().0, region.end().0);
+        while let Some(frames) = PhysicalRange::new(at, REDISTRIBUTOR)
+            && frames.end().0 <= end
+        {
+            let window = memory.device(frames);
+            let window = window.map_err(|error| BootError::Map("GICv3 redistributor", error))?;
+            let kind = redistributor_type(window);
+            if kind.ours {
+                return Ok(window);
+            }
+            if kind.last {
+                break;
+            }
+            at += stride.unwrap_or(kind.stride);
+        }
+    }
+    Err(BootError::NoRedistributor)
+}
+
+/// Sleeps until something happens, unless it has already; returns what did. Events that are noted
+/// between the look and the sleep are not lost: the core does not sleep while a line is pending.
+pub(crate) fn sleep() -> Events {
+    cpu::mask_interrupts();
+    if HAPPENED.load(Ordering::Relaxed) == 0 {
+        cpu::wait_for_interrupt();
+    }
+    cpu::unmask_interrupts();
+    happened()
+}
+
+/// What happened since the last call.
+pub(crate) fn happened() -> Events {
+    Events(HAPPENED.swap(0, Ordering::Relaxed))
+}
+
+/// The handler: on the exception stack, interrupts masked. One line at a time: the controller raises
+/// the next one by itself, which costs less than asking it whether there is one.
+pub(crate) fn handle() {
+    let mut controller = CONTROLLER.lock();
+    let Some(controller) = controller.as_mut() else { return };
+    if let Some(id) = controller.acknowledge() {
+        let line = LINES_IN_USE.get().and_then(|lines| lines.iter().find(|l| l.interrupt.id == id));
+        if let Some(line) = line {
+            note(line.source);
+        }
+        controller.end(id);
+    }
+}
+
+fn note(source: Source) {
+    let event = match source {
+        Source::Timer => {
+            timer::clear_alarm();
+            Events::DEADLINE
+        }
+        Source::Device(port, event) => {
+            devices::note(port.acknowledge(), event);
+            event
+        }
+        Source::Console => {
+            console::received();
+            Events::CONSOLE
+        }
+    };
+    HAPPENED.fetch_or(event.0, Ordering::Relaxed);
+}

@@ -1,0 +1,156 @@
+//! What the machine is: the device tree, read once into facts that the boot can act on.
+//!
+//! Nothing about a machine is known in advance but what its firmware or monitor writes into the
+//! tree, and that tree is untrusted input: any bytes give a [`Machine`] or a [`MachineError`],
+//! never a panic. What a node is, its `compatible` says (memory and cores: their `device_type`),
+//! never its name or place; only `/chosen`, `/aliases` and `/reserved-memory` have their meaning
+//! by path, as the Devicetree Specification 0.4 has it.
+//!
+//! The order of reading: [`tree`] checks the bytes, [`survey`] walks the nodes once; `node` says
+//! what is in a node, `bus` what it has from those above it, `interrupt` what its numbers mean.
+//! Lists are bounded, nothing is allocated. What is odd but can be lived with becomes a
+//! [`Warning`], for the boot to print once it can.
+
+mod bus;
+mod chosen;
+mod console;
+mod devices;
+mod error;
+mod facts;
+mod interrupt;
+mod memory;
+mod node;
+mod survey;
+mod tree;
+
+use core::fmt;
+
+use elone_hal::address::PhysicalRange;
+use heapless::{String, Vec};
+
+pub use error::{MachineError, Problem, Warning};
+pub use facts::{
+    Conduit, Interrupt, InterruptController, Reservation, Rtc, Seeds, Timer, Uart, UartModel,
+    VirtioSlot,
+};
+pub use memory::FreeMemory;
+pub use tree::Tree;
+
+/// How many levels of nodes below the root are read; real trees have five or six.
+pub const DEPTH: usize = 15;
+/// How many banks of RAM are used.
+pub const BANKS: usize = 16;
+/// How many reservations there can be.
+pub const RESERVATIONS: usize = 32;
+/// How many UARTs are noted.
+pub const UARTS: usize = 8;
+/// How many virtio slots are noted: QEMU has 32.
+pub const VIRTIO_SLOTS: usize = 64;
+/// How many regions of GICv3 redistributors are used.
+pub const REDISTRIBUTORS: usize = 8;
+/// How many bytes of boot arguments are taken, as Linux does on arm64.
+pub const BOOTARGS: usize = 2048;
+/// How many bytes of a machine's names are kept.
+pub const NAME: usize = 64;
+/// How many warnings are kept; the others are counted.
+pub const WARNINGS: usize = 16;
+
+/// What the machine is.
+#[derive(Debug, Default)]
+pub struct Machine {
+    /// The model's name, for humans. Empty if there is none.
+    pub model: String<NAME>,
+    /// The first of the names that say what it is, for programs. Empty if there is none.
+    pub compatible: String<NAME>,
+    /// RAM, as the tree has it: in any order, not of whole pages. [`Machine::free_memory`] is more
+    /// useful to anyone who wants some.
+    pub ram: Vec<PhysicalRange, BANKS>,
+    /// What of RAM, or elsewhere, is not ours.
+    pub reservations: Vec<Reservation, RESERVATIONS>,
+    /// The initial RAM disk.
+    pub initrd: Option<PhysicalRange>,
+    /// The UART that `stdout-path` names, else the first of [`Machine::uarts`].
+    pub console: Option<Uart>,
+    /// All UARTs that there could be a driver for, in the tree's order.
+    pub uarts: Vec<Uart, UARTS>,
+    /// The interrupt controller. `None` if there is none of a known kind.
+    pub interrupt_controller: Option<InterruptController>,
+    /// The interrupts of the core's timers.
+    pub timer: Option<Timer>,
+    /// How PSCI (0.2 or later) is called.
+    pub psci: Option<Conduit>,
+    /// A clock that knows the date.
+    pub rtc: Option<Rtc>,
+    /// Where virtio devices may be, by ascending address.
+    pub virtio: Vec<VirtioSlot, VIRTIO_SLOTS>,
+    /// Random bytes from whoever started the machine.
+    pub seeds: Seeds,
+    /// How many cores there are, this one among them.
+    pub cores: u32,
+    bootargs: String<BOOTARGS>,
+    warnings: Vec<Warning, WARNINGS>,
+    warnings_lost: usize,
+}
+
+impl Machine {
+    /// Reads the tree at the start of `tree`; what follows it does not matter.
+    ///
+    /// # Errors
+    /// See [`MachineError`]: those of [`Tree::check`], `BadStructure`, `TooDeep`, `NoMemory` and
+    /// `TooManyReservations`.
+    pub fn read(tree: &[u8]) -> Result<Self, MachineError> {
+        let mut machine = Self::default();
+        survey::survey(&Tree::open(tree)?, &mut machine)?;
+        Ok(machine)
+    }
+
+    /// The settings for the kernel and the application, as they came (`/chosen/bootargs`).
+    #[must_use]
+    pub fn bootargs(&self) -> &str {
+        &self.bootargs
+    }
+
+    /// The machine's name: its model's, else the first it is compatible with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let mut names = [self.model.as_str(), &self.compatible].into_iter();
+        names.find(|name| !name.is_empty()).unwrap_or("unknown machine")
+    }
+
+    /// What is odd about the tree.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// How many warnings there were beyond [`Machine::warnings`].
+    #[must_use]
+    pub fn warnings_lost(&self) -> usize {
+        self.warnings_lost
+    }
+
+    fn warn(&mut self, node: impl fmt::Display, problem: Problem) {
+        if self.warnings.is_full() {
+            self.warnings_lost += 1;
+        } else {
+            // There is room.
+            let _ = self.warnings.push(Warning::new(node, problem));
+        }
+    }
+}
+
+/// The machine in a line: `linux,dummy-virt: 128 MiB, GICv2, PL011, 1 core`.
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} MiB, ", self.name(), self.memory() >> 20)?;
+        match &self.interrupt_controller {
+            Some(controller) => write!(f, "{controller}, ")?,
+            None => f.write_str("no interrupt controller, ")?,
+        }
+        match &self.console {
+            Some(uart) => write!(f, "{}, ", uart.model)?,
+            None => f.write_str("no UART, ")?,
+        }
+        write!(f, "{} {}", self.cores, if self.cores == 1 { "core" } else { "cores" })
+    }
+}

@@ -1,0 +1,110 @@
+//! What can be wrong with a device tree: errors end the boot, warnings are told and lived with.
+
+use core::fmt;
+
+use heapless::String;
+
+/// Why the device tree cannot be used. Without it nothing is known of the machine, so none of these
+/// can be lived with; all of them are the fault of whoever made or handed over the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineError {
+    /// What was handed over is not a device tree: it does not begin with the magic number.
+    NotATree,
+    /// The tree is of a version that cannot be read; 17 is the one that can.
+    Version(u32),
+    /// The tree says it is this many bytes: more than 2 MiB, the boot protocol's limit.
+    TooLarge(u32),
+    /// The header names bytes that are not there. The tree was cut, or less of it was mapped.
+    Truncated,
+    /// The structure or strings block breaks the rules of its format.
+    BadStructure,
+    /// Nodes are nested deeper than [`DEPTH`](super::DEPTH).
+    TooDeep,
+    /// No enabled node describes RAM.
+    NoMemory,
+    /// More reservations than [`RESERVATIONS`](super::RESERVATIONS): to forget one is to overwrite it.
+    TooManyReservations,
+}
+
+impl fmt::Display for MachineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotATree => f.write_str("there is no device tree"),
+            Self::Version(version) => write!(f, "the device tree is of version {version}, not 17"),
+            Self::TooLarge(size) => write!(f, "the device tree has {size} bytes, over 2 MiB"),
+            Self::Truncated => f.write_str("the device tree is cut short"),
+            Self::BadStructure => f.write_str("the device tree is malformed"),
+            Self::TooDeep => f.write_str("the device tree is nested too deep"),
+            Self::NoMemory => f.write_str("the device tree names no memory"),
+            Self::TooManyReservations => f.write_str("the device tree reserves too many ranges"),
+        }
+    }
+}
+
+impl core::error::Error for MachineError {}
+
+/// How much of a node's name a warning keeps: 31 bytes of name, `@`, and 16 digits.
+const NAME: usize = 48;
+
+/// Something odd in the tree that the machine can be used without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The node's name with its unit address, cut where it is longer than names may be.
+    pub node: String<NAME>,
+    /// What is odd about it.
+    pub problem: Problem,
+}
+
+/// What is odd about a node, and what was made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The property of this name is missing or malformed. The node is ignored, or (for what is
+    /// optional) the property.
+    BadProperty(&'static str),
+    /// The node's addresses have no translation to the processor's (Devicetree Specification 0.4,
+    /// section 2.3.8). The node is ignored.
+    NotTranslatable,
+    /// The node's interrupt goes to a controller other than the machine's. It is ignored.
+    ForeignInterrupt,
+    /// The list that the node belongs to is full. The node is ignored.
+    NoRoom,
+    /// There is another node of this kind, which came first and is used.
+    Second,
+    /// What the node describes is known, and not supported.
+    Unsupported,
+    /// The console's path leads to no UART that can be used; the first one serves.
+    NoSuchConsole,
+}
+
+impl Warning {
+    pub(super) fn new(node: impl fmt::Display, problem: Problem) -> Self {
+        let mut name = String::new();
+        // What does not fit is cut off; the name is for a human to read.
+        let _ = fmt::write(&mut Cut(&mut name), format_args!("{node}"));
+        Self { node: name, problem }
+    }
+}
+
+/// Writes what fits and drops the rest.
+struct Cut<'a>(&'a mut String<NAME>);
+
+impl fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| self.0.push(c).map_err(|_| fmt::Error))
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "device tree, {}: ", self.node)?;
+        match self.problem {
+            Problem::BadProperty(name) => write!(f, "`{name}` is missing or malformed"),
+            Problem::NotTranslatable => f.write_str("its bus has no way to the processor"),
+            Problem::ForeignInterrupt => f.write_str("its interrupt goes to an unknown controller"),
+            Problem::NoRoom => f.write_str("one too many of its kind"),
+            Problem::Second => f.write_str("there is another one, which is used"),
+            Problem::Unsupported => f.write_str("not supported"),
+            Problem::NoSuchConsole => f.write_str("the console's path leads to no usable UART"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The kinds of facts that a [`Machine`](super::Machine) is made of.
+
+use core::fmt;
+use core::ops::Range;
+
+use elone_hal::address::PhysicalRange;
+use elone_hal::{IntId, Trigger};
+use heapless::Vec;
+
+use super::REDISTRIBUTORS;
+
+/// Memory that is there but not ours: the firmware's, the hypervisor's, a device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Where it is.
+    pub range: PhysicalRange,
+    /// Whether it must not even be mapped, since a speculative read could do harm (`no-map`).
+    pub no_map: bool,
+}
+
+/// An interrupt as the interrupt controller knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    /// Its number.
+    pub id: IntId,
+    /// What makes it pending. The polarity is the wire's affair: a GIC has no setting for it.
+    pub trigger: Trigger,
+}
+
+/// A serial port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uart {
+    /// What it understands.
+    pub model: UartModel,
+    /// Its registers.
+    pub registers: PhysicalRange,
+    /// Its interrupt. Without one it can be written to but has to be asked for input.
+    pub interrupt: Option<Interrupt>,
+}
+
+/// What a serial port understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UartModel {
+    /// Arm PrimeCell UART (PL011).
+    Pl011,
+    /// National Semiconductor 16550 and its many descendants.
+    Ns16550 {
+        /// Register `n` is at offset `n << register_shift`: at most 3.
+        register_shift: u8,
+        /// How wide an access must be, in bytes: 1, 2 or 4.
+        access_width: u8,
+    },
+}
+
+impl fmt::Display for UartModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pl011 => "PL011",
+            Self::Ns16550 { .. } => "16550",
+        })
+    }
+}
+
+/// The interrupt controller: an Arm GIC of one of two architectures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InterruptController {
+    /// Version 2 (Arm IHI 0048): a distributor, and an interface to the core, both in memory.
+    GicV2 {
+        /// GICD.
+        distributor: PhysicalRange,
+        /// GICC.
+        cpu_interface: PhysicalRange,
+    },
+    /// Version 3 or 4 (Arm IHI 0069): the interface to the core is system registers.
+    GicV3 {
+        /// GICD.
+        distributor: PhysicalRange,
+        /// GICR: regions with the frames of one or more cores, one after the other; at least one.
+        redistributors: Vec<PhysicalRange, REDISTRIBUTORS>,
+        /// From one core's frames to the next one's, in bytes, where it is not the usual 128 KiB
+        /// (256 KiB with GICv4).
+        redistributor_stride: Option<u64>,
+    },
+}
+
+impl fmt::Display for InterruptController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GicV2 { .. } => "GICv2",
+            Self::GicV3 { .. } => "GICv3",
+        })
+    }
+}
+
+/// The interrupts of the core's own timers (Arm ARM, chapter D12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// The EL1 virtual timer's, `CNTV`.
+    pub virtual_timer: Interrupt,
+    /// The EL1 physical timer's, `CNTP`.
+    pub physical_timer: Option<Interrupt>,
+}
+
+/// How firmware or hypervisor is called to power cores on and the machine off (Arm DEN 0022).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduit {
+    /// By hypervisor call.
+    Hvc,
+    /// By secure monitor call.
+    Smc,
+}
+
+/// A clock that knows the date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rtc {
+    /// Arm PrimeCell Real Time Clock (PL031).
+    Pl031(PhysicalRange),
+    /// The PC's clock. Known to be there; there is no driver for it.
+    Mc146818(PhysicalRange),
+}
+
+/// A place where a virtio device may be (virtio 1.2, section 4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VirtioSlot {
+    /// Its registers. Slots are smaller than a page, and several may share one.
+    pub registers: PhysicalRange,
+    /// Its interrupt.
+    pub interrupt: Interrupt,
+    /// Whether what the device reads and writes is coherent with the core's caches.
+    pub dma_coherent: bool,
+}
+
+/// Random bytes that whoever started the machine handed over. They are secrets, each good for one
+/// boot: whoever has used them calls [`Seeds::wipe`] and wipes [`Seeds::places`] in the tree.
+#[derive(Default)]
+pub struct Seeds {
+    /// `kaslr-seed`; a zero, which some monitors put there, is none.
+    pub kaslr: Option<u64>,
+    /// `rng-seed`, or as much of it as there is room for.
+    pub rng: Vec<u8, { Self::RNG }>,
+    pub(super) places: Vec<Range<usize>, { Self::PLACES }>,
+}
+
+impl Seeds {
+    /// How much of `rng-seed` is kept, in bytes: more than the strongest generator needs.
+    pub const RNG: usize = 128;
+    /// How many seeds there can be: one of each kind.
+    pub const PLACES: usize = 2;
+
+    /// Where in the tree the seeds are, as ranges of bytes.
+    #[must_use]
+    pub fn places(&self) -> &[Range<usize>] {
+        &self.places
+    }
+
+    /// Forgets the seeds; not their places.
+    pub fn wipe(&mut self) {
+        self.kaslr = None;
+        self.rng.fill(0);
+        // Whoever looks at the bytes here must see zeros, so the compiler cannot leave them out.
+        core::hint::black_box(&mut self.rng);
+        self.rng.clear();
+    }
+}
+
+impl fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seeds(kaslr: {}, rng: {} bytes)", self.kaslr.is_some(), self.rng.len())
+    }
+}

@@ -1,0 +1,123 @@
+//! Interrupt specifiers (Devicetree Specification 0.4, section 2.4; Linux bindings `arm,gic.yaml`
+//! and `arm,gic-v3.yaml`), kept as they came until the controller that gives them meaning is known.
+
+use elone_hal::{IntId, Trigger};
+
+use super::node::{Cells, Properties, Value};
+use super::{Interrupt, InterruptController, Problem};
+
+/// What a node says of its interrupts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wiring<'t> {
+    /// `interrupts`: specifiers for the one controller that the node or its bus names.
+    Inherited { parent: Option<u32>, specifiers: Value<'t> },
+    /// `interrupts-extended`: each specifier after the controller that it is for.
+    Extended(Value<'t>),
+    /// Nothing.
+    None,
+}
+
+impl<'t> Wiring<'t> {
+    /// The wiring of a node with `properties`, below a bus with the given interrupt parent.
+    /// `interrupts-extended` counts where there are both (section 2.4.1.3).
+    pub(super) fn of(properties: &Properties<'t>, inherited: Option<u32>) -> Self {
+        match (properties.interrupts_extended, properties.interrupts) {
+            (Some(extended), _) => Self::Extended(extended),
+            (None, Some(specifiers)) => {
+                let parent = properties.interrupt_parent.map_or(inherited, Value::cell);
+                Self::Inherited { parent, specifiers }
+            }
+            (None, None) => Self::None,
+        }
+    }
+}
+
+/// The machine's interrupt controller, and what is needed to read specifiers for it.
+#[derive(Debug)]
+pub(super) struct Controller {
+    pub(super) controller: InterruptController,
+    pub(super) handle: Option<u32>,
+    pub(super) specifier_cells: u32,
+}
+
+impl Controller {
+    /// The interrupt number `index` of a node's.
+    pub(super) fn interrupt(&self, wiring: Wiring, index: usize) -> Result<Interrupt, Problem> {
+        match wiring {
+            Wiring::None => Err(Problem::BadProperty("interrupts")),
+            Wiring::Inherited { parent, specifiers } => {
+                if parent.is_none() || parent != self.handle {
+                    return Err(Problem::ForeignInterrupt);
+                }
+                let malformed = Problem::BadProperty("interrupts");
+                let mut cells = specifiers.cells();
+                for _ in 0..index {
+                    self.specifier(&mut cells).ok_or(malformed)?;
+                }
+                self.decode(&mut cells).ok_or(malformed)
+            }
+            Wiring::Extended(list) => {
+                let malformed = Problem::BadProperty("interrupts-extended");
+                let mut cells = list.cells();
+                for step in 0..=index {
+                    let parent = cells.next().ok_or(malformed)?;
+                    // How long another controller's specifier is, and so where ours begins, only
+                    // that controller could say.
+                    if self.handle != Some(parent) {
+                        return Err(Problem::ForeignInterrupt);
+                    }
+                    if step < index {
+                        self.specifier(&mut cells).ok_or(malformed)?;
+                    }
+                }
+                self.decode(&mut cells).ok_or(malformed)
+            }
+        }
+    }
+
+    /// Reads one specifier: type, number, flags, and the core set that some GICv3 trees add.
+    fn specifier(&self, cells: &mut Cells) -> Option<[u32; 4]> {
+        let (kind, number, flags) = (cells.next()?, cells.next()?, cells.next()?);
+        let cores = if self.specifier_cells == 4 { cells.next()? } else { 0 };
+        Some([kind, number, flags, cores])
+    }
+
+    /// What a specifier means. `None` for numbers that no GIC of the kind has, and for interrupts
+    /// that are wired to a part of the cores only: which part, is in a table that is not read here.
+    fn decode(&self, cells: &mut Cells) -> Option<Interrupt> {
+        let [kind, number, flags, cores] = self.specifier(cells)?;
+        let extended = matches!(self.controller, InterruptController::GicV3 { .. });
+        // The constructors of `IntId` take what is in range and assert the rest.
+        let id = match kind {
+            SPI if number < IntId::MAX_SPI_COUNT => IntId::spi(number),
+            PPI if number < IntId::PPI_COUNT && cores == 0 => IntId::ppi(number),
+            EXTENDED_SPI if extended && number < IntId::MAX_ESPI_COUNT => IntId::espi(number),
+            EXTENDED_PPI if extended && number < IntId::MAX_EPPI_COUNT && cores == 0 => {
+                IntId::eppi(number)
+            }
+            _ => return None,
+        };
+        let trigger = match flags & TRIGGER {
+            RISING | FALLING | BOTH => Trigger::Edge,
+            // Where nothing is said, the line is as the GIC has it after a reset.
+            UNSAID | HIGH | LOW => Trigger::Level,
+            _ => return None,
+        };
+        Some(Interrupt { id, trigger })
+    }
+}
+
+// The first cell of a specifier.
+const SPI: u32 = 0;
+const PPI: u32 = 1;
+const EXTENDED_SPI: u32 = 2;
+const EXTENDED_PPI: u32 = 3;
+
+// The third cell. Its bits 15:8 say, for a GICv2, which cores a PPI is wired to.
+const TRIGGER: u32 = 0xf;
+const UNSAID: u32 = 0;
+const RISING: u32 = 1;
+const FALLING: u32 = 2;
+const BOTH: u32 = 3;
+const HIGH: u32 = 4;
+const LOW: u32 = 8;

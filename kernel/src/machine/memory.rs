@@ -1,0 +1,94 @@
+//! What of the RAM is free.
+
+use elone_hal::address::{PAGE, PhysicalRange};
+use heapless::Vec;
+
+use super::{BANKS, Machine, RESERVATIONS};
+
+/// Ranges of whole pages, by ascending address, none touching another. There is room for all that
+/// there can be: each reservation, and image, tree and initrd, can cut one range in two.
+pub type FreeMemory = Vec<PhysicalRange, { BANKS + RESERVATIONS + 3 }>;
+
+impl Machine {
+    /// How many bytes of RAM there are. What two banks share counts once.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        // Banks do not overlap once merged, so the sum is at most the address space.
+        self.banks().iter().map(PhysicalRange::length).sum()
+    }
+
+    /// The RAM that nobody has a claim to: all banks, without what is reserved, the running image,
+    /// the device tree and the initrd.
+    #[must_use]
+    pub fn free_memory(&self, image: PhysicalRange, tree: PhysicalRange) -> FreeMemory {
+        let mut free = FreeMemory::new();
+        for bank in self.banks() {
+            let pages = bank.inner_pages();
+            if !pages.is_empty() {
+                // There is room: banks are the first that come in.
+                let _ = free.push(pages);
+            }
+        }
+        let reserved = self.reservations.iter().map(|reservation| reservation.range);
+        for taken in reserved.chain([image, tree]).chain(self.initrd) {
+            if !taken.is_empty() {
+                subtract(&mut free, taken);
+            }
+        }
+        free
+    }
+
+    /// The banks by ascending address; those that overlap or touch are one.
+    fn banks(&self) -> Vec<PhysicalRange, BANKS> {
+        let mut sorted = self.ram.clone();
+        sorted.sort_unstable_by_key(PhysicalRange::start);
+        let mut merged: Vec<PhysicalRange, BANKS> = Vec::new();
+        for bank in sorted {
+            match merged.last_mut() {
+                Some(last) if bank.start() <= last.end() => {
+                    let end = last.end().max(bank.end());
+                    *last = between(last.start().0, end.0);
+                }
+                // There is room: no more come out than went in.
+                _ => drop(merged.push(bank)),
+            }
+        }
+        merged
+    }
+}
+
+/// Takes the pages that `taken` touches out of `free`.
+fn subtract(free: &mut FreeMemory, taken: PhysicalRange) {
+    let page = PAGE as u64;
+    let start = taken.start().0 / page * page;
+    // At the very end of the address space, up to the last page: `free` has nothing beyond it.
+    let end = taken.end().0.checked_next_multiple_of(page).unwrap_or(u64::MAX / page * page);
+
+    let mut index = 0;
+    while let Some(range) = free.get_mut(index) {
+        let (first, last) = (range.start().0, range.end().0);
+        if end <= first || last <= start {
+            index += 1;
+            continue;
+        }
+        match (first < start, end < last) {
+            (false, false) => {
+                free.remove(index);
+                continue;
+            }
+            (true, false) => *range = between(first, start),
+            (false, true) => *range = between(end, last),
+            (true, true) => {
+                *range = between(first, start);
+                // There is room: see `FreeMemory`.
+                let _ = free.insert(index + 1, between(end, last));
+            }
+        }
+        index += 1;
+    }
+}
+
+/// The range from `start` to before `end`, which is not below it.
+fn between(start: u64, end: u64) -> PhysicalRange {
+    PhysicalRange::new(start, end.saturating_sub(start)).unwrap_or_default()
+}

@@ -1,0 +1,157 @@
+//! The one walk over the tree's nodes.
+//!
+//! Parents come before their children, but otherwise the order is the tree's: a device may come
+//! before the interrupt controller that gives its interrupts a meaning, and the console's path
+//! after the UART. So the walk notes interrupts and paths as they came, and the end resolves them.
+
+use heapless::{String, Vec};
+
+use super::bus::Buses;
+use super::console::Consoles;
+use super::devices::{Role, Slot, TimerWiring};
+use super::interrupt::Controller;
+use super::node::Properties;
+use super::tree::{Node, Tree, name_of, range_to_the_end};
+use super::{Machine, MachineError, Problem, Reservation, VIRTIO_SLOTS};
+
+/// What the walk has found so far.
+pub(super) struct Survey<'m, 't> {
+    pub(super) machine: &'m mut Machine,
+    pub(super) buses: Buses<'t>,
+    pub(super) consoles: Consoles<'t>,
+    pub(super) controller: Option<Controller>,
+    pub(super) timer: Option<TimerWiring<'t>>,
+    pub(super) slots: Vec<Slot<'t>, VIRTIO_SLOTS>,
+}
+
+/// Reads a tree into `machine`, of which nothing is known yet.
+pub(super) fn survey(tree: &Tree, machine: &mut Machine) -> Result<(), MachineError> {
+    let root = tree.root()?;
+    let properties = &mut Properties::default();
+    properties.gather(&root)?;
+    let mut survey = Survey {
+        machine,
+        buses: Buses::new(root, properties),
+        consoles: Consoles::default(),
+        controller: None,
+        timer: None,
+        slots: Vec::new(),
+    };
+    survey.name(properties);
+    for range in tree.reservations() {
+        survey.reserve(Reservation { range: range?, no_map: false })?;
+    }
+    for node in tree.nodes()? {
+        let (depth, node) = node?;
+        survey.visit(tree, depth, node)?;
+    }
+    survey.finish()
+}
+
+impl<'t> Survey<'_, 't> {
+    /// Notes what the root says that the machine is.
+    fn name(&mut self, root: &Properties) {
+        let text = |name: Option<&[u8]>| {
+            let name = core::str::from_utf8(name.unwrap_or_default()).unwrap_or_default();
+            String::try_from(name).unwrap_or_default()
+        };
+        self.machine.model = text(root.model.and_then(|value| value.strings().next()));
+        self.machine.compatible = text(root.compatible.and_then(|value| value.strings().next()));
+    }
+
+    /// Notes what is of use in a node.
+    fn visit(&mut self, tree: &Tree, depth: usize, node: Node<'t>) -> Result<(), MachineError> {
+        let properties = &mut Properties::default();
+        properties.gather(&node)?;
+        self.buses.enter(depth, node, properties)?;
+        if !self.buses.enabled() {
+            return Ok(());
+        }
+        if let Some(role) = properties.compatible.and_then(Role::of) {
+            if let Err(problem) = self.add(role, node, properties) {
+                self.machine.warn(name_of(&node), problem);
+            }
+        } else if properties.is_type(b"memory\0") {
+            self.add_memory(node, properties);
+        } else if properties.is_type(b"cpu\0") {
+            self.machine.cores += 1;
+        } else {
+            // Only now the name: most nodes need none, and it takes as long as all the rest.
+            match (depth, self.buses.parent_name(), name_of(&node).name) {
+                (1, _, "chosen") => self.choose(tree, properties),
+                (1, _, "aliases") => self.consoles.aliases = Some(node),
+                (2, "reserved-memory", _) => self.reserve_all(node, properties)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the banks of a memory node (section 3.4).
+    fn add_memory(&mut self, node: Node, properties: &Properties<'t>) {
+        let Self { machine, buses, .. } = self;
+        if properties.reg.is_none() {
+            machine.warn(name_of(&node), Problem::BadProperty("reg"));
+        }
+        for bank in buses.registers(properties.reg) {
+            let problem = match bank {
+                Ok(bank) if bank.is_empty() => continue,
+                Ok(bank) => machine.ram.push(bank).err().map(|_| Problem::NoRoom),
+                Err(problem) => Some(problem),
+            };
+            if let Some(problem) = problem {
+                return machine.warn(name_of(&node), problem);
+            }
+        }
+    }
+
+    /// Notes a reservation.
+    fn reserve(&mut self, reservation: Reservation) -> Result<(), MachineError> {
+        if reservation.range.is_empty() {
+            return Ok(());
+        }
+        self.machine.reservations.push(reservation).map_err(|_| MachineError::TooManyReservations)
+    }
+
+    /// Notes what a child of `/reserved-memory` reserves (section 3.5). One without `reg` asks the
+    /// kernel to find it some memory, which is for the drivers that this kernel does not have.
+    fn reserve_all(
+        &mut self,
+        node: Node,
+        properties: &Properties<'t>,
+    ) -> Result<(), MachineError> {
+        for entry in self.buses.entries(properties.reg) {
+            let Ok((start, length)) = entry else {
+                self.machine.warn(name_of(&node), Problem::BadProperty("reg"));
+                break;
+            };
+            let range = self.buses.translate(start, length).unwrap_or_else(|problem| {
+                self.machine.warn(name_of(&node), problem);
+                // Better to spare memory in vain than to use what is another's.
+                range_to_the_end(start, length)
+            });
+            self.reserve(Reservation { range, no_map: properties.no_map.is_some() })?;
+        }
+        Ok(())
+    }
+
+    /// Resolves what the walk could not.
+    fn finish(&mut self) -> Result<(), MachineError> {
+        let Self { machine, controller, .. } = self;
+        if machine.ram.is_empty() {
+            return Err(MachineError::NoMemory);
+        }
+        self.consoles.resolve(controller.as_ref(), machine);
+        // Without a controller no interrupt means anything; its own absence is what to complain of.
+        if let Some(controller) = controller {
+            for slot in &self.slots {
+                slot.resolve(controller, machine);
+            }
+            if let Some(timer) = &self.timer {
+                timer.resolve(controller, machine);
+            }
+        }
+        machine.interrupt_controller = controller.take().map(|found| found.controller);
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! The settings that the operator gives the machine: words in `/chosen/bootargs`, with blanks
+//! between them.
+//!
+//! | word | what it does |
+//! |---|---|
+//! | `ip=dhcp` | the network is set up by DHCP; so it is without a word |
+//! | `ip=ADDRESS/PREFIX[,GATEWAY[,DNS]]` | the network is set up as said, IPv4 or IPv6 |
+//! | `log=error`, `warn`, `info`, `debug`, `trace`, `off` | the least important messages shown |
+//! | `require-entropy` | no boot without a source of entropy |
+//! | `app.NAME=VALUE` | the application's own; the kernel passes it on as it is |
+//!
+//! A word that is wrong is reported by name and has no effect; the others still apply. Of a
+//! setting that comes twice the last one counts. Monitors write settings for Linux of their own
+//! accord; those of [`FOREIGN`] and [`FOREIGN_GROUPS`] are passed over in silence.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use elone_gate::Network;
+use log::LevelFilter;
+
+/// What the operator asks of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How the network is set up.
+    pub network: Network,
+    /// The least important log messages that are shown.
+    pub log: LevelFilter,
+    /// Whether to refuse to boot where there is no entropy.
+    pub require_entropy: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { network: Network::Dhcp, log: LevelFilter::Info, require_entropy: false }
+    }
+}
+
+/// Why a word had no effect. Its `Display` is for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingError<'a> {
+    /// There is no setting of this name. It may be misspelt, or meant for another kernel.
+    Unknown(&'a str),
+    /// The setting cannot have this value.
+    BadValue {
+        /// The setting.
+        name: &'a str,
+        /// The value, or nothing where there is none.
+        value: &'a str,
+        /// What it could have been.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Display for SettingError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(name) => write!(f, "unknown setting {name:?}"),
+            Self::BadValue { name, value, expected } => {
+                write!(f, "bad value {value:?} for {name:?}: expected {expected}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SettingError<'_> {}
+
+impl Settings {
+    /// Reads `bootargs`, and reports each word that has no effect.
+    pub fn parse<'a>(bootargs: &'a str, mut report: impl FnMut(SettingError<'a>)) -> Self {
+        let mut settings = Self::default();
+        for word in bootargs.split_ascii_whitespace() {
+            let _ = settings.apply(word).map_err(&mut report);
+        }
+        settings
+    }
+
+    fn apply<'a>(&mut self, word: &'a str) -> Result<(), SettingError<'a>> {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        let bad = |expected| SettingError::BadValue { name, value: value.unwrap_or(""), expected };
+
+        match (name, value) {
+            ("ip", value) => {
+                self.network = value.and_then(network).ok_or(bad(
+                    "\"dhcp\" or ADDRESS/PREFIX[,GATEWAY[,DNS]]",
+                ))?;
+            }
+            ("log", value) => {
+                self.log = value.and_then(|level| level.parse().ok()).ok_or(bad(
+                    "\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\"",
+                ))?;
+            }
+            ("require-entropy", None) => self.require_entropy = true,
+            ("require-entropy", Some(_)) => return Err(bad("no value")),
+            (name, Some(_)) if name.strip_prefix("app.").is_some_and(|name| !name.is_empty()) => {}
+            (name, _) if name.starts_with("app.") => return Err(bad("app.NAME=VALUE")),
+            (name, _) if is_foreign(name) => {}
+            (name, _) => return Err(SettingError::Unknown(name)),
+        }
+        Ok(())
+    }
+}
+
+/// Reads the value of `ip=`.
+fn network(value: &str) -> Option<Network> {
+    if value == "dhcp" {
+        return Some(Network::Dhcp);
+    }
+    let mut parts = value.split(',');
+    let (address, prefix) = parts.next()?.split_once('/')?;
+    let address: IpAddr = address.parse().ok().filter(is_unicast)?;
+    let prefix = prefix.parse().ok().filter(|prefix| *prefix <= bits(address))?;
+
+    // What is there must be right; what is not there may be missing.
+    let optional = |part: Option<&str>| match part {
+        None => Some(None),
+        Some(part) => part.parse().ok().filter(is_unicast).map(Some),
+    };
+    let gateway = optional(parts.next())?;
+    let dns = optional(parts.next())?;
+    let reachable = gateway.is_none_or(|gateway| gateway.is_ipv4() == address.is_ipv4());
+    (reachable && parts.next().is_none())
+        .then_some(Network::Static { address, prefix, gateway, dns })
+}
+
+/// The length of an address, in bits.
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// Whether one machine can have the address.
+fn is_unicast(address: &IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !address.is_unspecified() && !address.is_multicast() && !broadcast
+}
+
+/// Words for Linux that monitors add of their own accord, or that come with every recipe for one:
+/// Firecracker's default (`reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux … swiotlb=noforce`,
+/// and `pci=off`, `root=`, `ro` or `rw`, `earlycon=`), kvmtool's (`console=`, `root=`,
+/// `rootfstype=`, `rootflags=`, `rw`, `init=`), crosvm's (`panic=-1`). For Elone they mean nothing.
+pub const FOREIGN: &[&str] = &[
+    "console", "earlycon", "earlyprintk", "keep_bootcon", "loglevel", "quiet", "debug",
+    "ignore_loglevel", "printk.time", "root", "rootfstype", "rootflags", "rootwait", "rootdelay",
+    "ro", "rw", "init", "rdinit", "initrd", "noinitrd", "reboot", "panic", "pci", "nomodule",
+    "nomodules", "nokaslr", "swiotlb", "random.trust_cpu", "random.trust_bootloader",
+    "net.ifnames", "biosdevname", "noapic", "noacpi", "acpi", "nosmp", "maxcpus", "mitigations",
+    "tsc", "cma", "audit", "selinux", "apparmor",
+];
+
+/// Words for a module of Linux: the module's name, a dot, and anything.
+pub const FOREIGN_GROUPS: &[&str] = &["8250.", "i8042.", "virtio_mmio.", "systemd.", "cryptomgr."];
+
+fn is_foreign(name: &str) -> bool {
+    FOREIGN.contains(&name) || FOREIGN_GROUPS.iter().any(|group| name.starts_with(group))
+}

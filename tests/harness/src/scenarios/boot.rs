@@ -1,0 +1,83 @@
+//! One image boots on every board, from every level, and arrives at its application.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::scenario::scenarios;
+use crate::{Context, Network, Scenario};
+
+pub(super) const SCENARIOS: &[Scenario] = scenarios!["boot":
+    Quick hello_on_qemu_virt,
+    Quick hello_on_gicv3,
+    Quick hello_from_el2,
+    Quick hello_from_el2_with_vhe,
+    Quick hello_from_el3,
+    Quick hello_on_every_feature,
+    Quick hello_on_the_least_core,
+    Quick hello_with_modern_virtio,
+    Quick hello_in_16_mib,
+    Quick hello_in_4_gib,
+    Quick hello_without_any_device,
+];
+
+/// How long a boot may take on a busy machine; an idle one needs a tenth of a second.
+const BOOT: Duration = Duration::from_secs(30);
+
+fn hello_on_qemu_virt(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt")
+}
+
+fn hello_on_gicv3(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-gicv3")
+}
+
+fn hello_from_el2(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-el2")
+}
+
+fn hello_from_el2_with_vhe(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-el2-vhe")
+}
+
+fn hello_from_el3(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-el3")
+}
+
+fn hello_on_every_feature(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-max")
+}
+
+fn hello_on_the_least_core(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-a53")
+}
+
+fn hello_with_modern_virtio(context: &Context) -> Result<()> {
+    hello_on(context, "qemu-virt-modern")
+}
+
+fn hello_in_16_mib(context: &Context) -> Result<()> {
+    greets(context.machine("qemu-virt", "hello")?.memory(16))
+}
+
+fn hello_in_4_gib(context: &Context) -> Result<()> {
+    greets(context.machine("qemu-virt", "hello")?.memory(4096))
+}
+
+fn hello_without_any_device(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "hello")?;
+    greets(machine.network(Network::Absent).without_entropy())
+}
+
+fn hello_on(context: &Context, board: &str) -> Result<()> {
+    greets(context.machine(board, "hello")?)
+}
+
+/// Boots hello: it says a line that begins with `Hello` (behind what a log puts in front), and
+/// ends with status 0.
+fn greets(machine: crate::Machine) -> Result<()> {
+    let ending = machine.boot()?.ending(BOOT)?;
+    ending.expect_status(0)?;
+    ensure!(ending.console.contains("Hello"), "no greeting: {ending}");
+    Ok(())
+}

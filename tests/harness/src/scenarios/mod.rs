@@ -1,0 +1,12 @@
+//! The system tests, a module an area. A new one is a function there and its name in the list
+//! `SCENARIOS` beside it.
+
+mod boot;
+
+use crate::Scenario;
+
+/// Every system test, in the order in which they run.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    [boot::SCENARIOS].concat()
+}
