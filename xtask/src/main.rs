@@ -89,3 +89,13 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Size(arguments) => size::main(&arguments),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -28,6 +28,7 @@ pub(crate) enum Origin {
 
 /// Options of every command that builds images.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Options {
     /// Build images with the toolchain from there, and with no other
     #[arg(long, value_name = "ORIGIN")]
@@ -153,6 +154,8 @@ impl Toolchain {
         command.env("RUSTC", binaries.join("rustc")).env("RUSTDOC", binaries.join("rustdoc"));
         command.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
         command.env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
+        // Set by the cargo that runs us, to the libraries of what may be another compiler.
+        command.env_remove("LD_LIBRARY_PATH");
         command
     }
 }

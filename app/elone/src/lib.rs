@@ -63,7 +63,7 @@ pub use elone_macros::{main, task};
 pub use embassy_executor as executor;
 pub use error::Error;
 pub use log::{self, debug, error, info, trace, warn};
-pub use platform::{Platform, Shutdown};
+pub use platform::Platform;
 
 /// Ends the application at once: 0 means that all is well. Tasks are not run to their end and
 /// nothing is flushed; returning from `main` is the polite way.
@@ -77,4 +77,11 @@ pub fn exit(status: u8) -> ! {
 /// [`gate::Error::NoClock`] where the machine has none.
 pub fn wall_clock() -> Result<gate::UnixTime, Error> {
     Ok(gate::calls::wall_clock()?)
+}
+
+/// Keeps `value` for the life of the application, so that tasks can share it. Its memory is not
+/// given back: for what is made once.
+#[must_use]
+pub fn forever<T>(value: T) -> &'static T {
+    alloc::boxed::Box::leak(alloc::boxed::Box::new(value))
 }

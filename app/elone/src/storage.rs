@@ -23,6 +23,7 @@ use crate::shared::Shared;
 pub const SECTOR: usize = 512;
 
 /// A device that is read and written in sectors.
+#[expect(async_fn_in_trait, reason = "nothing here is `Send`: one core, one thread")]
 pub trait BlockDevice {
     /// Its size in sectors.
     fn sectors(&self) -> u64;

@@ -8,6 +8,13 @@ use embassy_time::{Duration, Timer};
 use crate::Gateway;
 use crate::http::{self, Buffers};
 use crate::machine::Machine;
+use crate::turnstile::Turnstile;
+
+/// How many connections are served at a time.
+pub const LIMIT: usize = 32;
+
+/// How many more can be told at a time to come back later.
+pub const SPARE: usize = 4;
 
 /// How long a listener that has failed is left alone, so that a dead one does not keep the machine
 /// busy.
@@ -15,20 +22,22 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts connections, one after the other, and serves each to its end.
 ///
-/// As many of these run as connections are to be served at a time, and a few more: whichever of
-/// them finds all places taken tells its client so ([`http::refuse`]), while the others go on.
-/// Each has buffers of its own, so a slow client keeps one of them waiting and nobody else.
-pub async fn attend<A, M>(listener: &A, gateway: &Gateway<M>) -> !
+/// There are [`LIMIT`] and [`SPARE`] tasks of this kind, numbered. Whichever finds as many
+/// connections open as there may be tells its client so, while the others go on. Each has buffers
+/// of its own, so a slow client keeps one of them waiting and nobody else.
+pub async fn attend<A, M>(task: usize, turnstile: &Turnstile, listener: &A, gateway: &Gateway<M>)
 where
     A: TcpAccept,
     M: Machine,
 {
     let mut buffers = Box::new(Buffers::new());
     loop {
+        let place = turnstile.enter(task).await;
         let Ok((_, mut stream)) = listener.accept().await else {
             Timer::after(PAUSE).await;
             continue;
         };
+        drop(place);
         match gateway.connections.admit() {
             Some(_permit) => http::serve(&mut stream, &mut buffers, &gateway).await,
             None => http::refuse(&mut stream, &mut buffers, &gateway).await,

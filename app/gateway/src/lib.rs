@@ -20,5 +20,6 @@ pub mod machine;
 pub mod query;
 pub mod readings;
 pub mod routes;
+pub mod turnstile;
 
 pub use gateway::Gateway;

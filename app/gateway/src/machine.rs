@@ -61,8 +61,8 @@ impl Configured {
 /// The network interface.
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
-    /// Its address, with the length of the network's prefix; `None` while there is none.
-    pub address: Option<(IpAddr, u8)>,
+    /// Its address; `None` while there is none.
+    pub address: Option<IpAddr>,
     /// Where packets to other networks go.
     pub gateway: Option<IpAddr>,
     /// The hardware address.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::bus::{self, Registers, Width};
-use super::memory;
 use super::ring::{Chain, Ring};
 use crate::mmio::Window;
 
@@ -216,7 +215,7 @@ impl Virtio {
             _ => high(&mut queue.used),
         }
         if queue.ready {
-            assert!(queue.descriptors % 16 == 0 && queue.available % 2 == 0 && queue.used % 4 == 0);
+            assert!(queue.descriptors.is_multiple_of(16) && queue.used.is_multiple_of(4));
             assert!(queue.size.is_power_of_two() && queue.size <= queue.max);
         }
     }
@@ -275,7 +274,7 @@ impl Registers for Virtio {
     fn write(&mut self, offset: usize, width: Width, value: u32) {
         self.accesses += 1;
         assert_eq!(width, Width::Bits32, "registers have 32 bits (4.2.2.2)");
-        let accepted = memory_halves(self.accepted);
+        let accepted = halves(self.accepted);
         match offset {
             0x014 => self.device_features_half = value,
             0x020 if self.driver_features_half == 0 => {
@@ -298,12 +297,6 @@ impl Registers for Virtio {
 }
 
 /// The low and the high half.
-const fn memory_halves(value: u64) -> (u32, u32) {
+const fn halves(value: u64) -> (u32, u32) {
     ((value & 0xffff_ffff) as u32, (value >> 32) as u32)
-}
-
-/// Writes `bytes` where a device may not know that somebody else reads: for tests that change
-/// memory after it was checked.
-pub fn scribble(address: u64, bytes: &[u8]) {
-    memory::write(address, bytes);
 }

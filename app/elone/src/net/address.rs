@@ -80,7 +80,8 @@ impl Inner {
             Some(IpAddr::V6(gateway)) => routes.add_default_ipv6_route(gateway).err(),
             None => None,
         };
-        others.set.get_mut::<dns::Socket<'_>>(others.dns).update_servers(&addresses.dns);
+        let servers: Vec<_> = addresses.dns.iter().map(|&server| server.into()).collect();
+        others.set.get_mut::<dns::Socket<'_>>(others.dns).update_servers(&servers);
         table.mark_all();
         waiting.drain(..).for_each(core::task::Waker::wake);
     }

@@ -40,7 +40,7 @@ impl Net {
                     return Poll::Pending;
                 }
                 Err(GetQueryResultError::Failed) => None,
-                Ok(addresses) => addresses.first().copied(),
+                Ok(addresses) => addresses.first().map(|&address| address.into()),
             };
             // Asking for the result of a finished query has freed it.
             query.handle = None;

@@ -5,6 +5,7 @@
 //! carries its acknowledgement. Nothing is done for connections on which nothing happened.
 
 use core::cell::RefCell;
+use core::fmt;
 use core::task::Waker;
 
 use alloc::vec::Vec;
@@ -225,5 +226,11 @@ impl Source for Stack {
 
     fn depart(&self) -> Option<Nanoseconds> {
         self.inner.borrow_mut().depart()
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("event", &self.event).finish_non_exhaustive()
     }
 }

@@ -37,7 +37,7 @@ pub struct TcpReader<'a>(&'a TcpSocket);
 pub struct TcpWriter<'a>(&'a TcpSocket);
 
 pub(super) fn socket_address(endpoint: IpEndpoint) -> SocketAddr {
-    SocketAddr::new(endpoint.addr, endpoint.port)
+    SocketAddr::new(endpoint.addr.into(), endpoint.port)
 }
 
 impl Net {
@@ -70,12 +70,13 @@ impl Net {
 
 impl Inner {
     fn connect(&mut self, remote: SocketAddr) -> Result<Id, Error> {
-        let local = self.interface.get_source_address(&remote.ip()).ok_or(Error::NoAddress)?;
+        let local = self.interface.get_source_address(&remote.ip().into());
+        let local = local.ok_or(Error::NoAddress)?;
         let id = self.table.vacancy(now()).ok_or(Error::Full)?;
         let mut ends = Ends {
             ports: u32::from(remote.port()) << 16,
             remote: bits(remote.ip()),
-            local: bits(local),
+            local: bits(local.into()),
         };
         let count = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
         // One that is in use with the same peer is passed over; a few tries find one.
@@ -240,28 +241,31 @@ impl fmt::Debug for TcpSocket {
     }
 }
 
-/// Implements the traits for each of `$type`, whose connection is `$get`.
+/// Implements the traits for types that lead to a connection by `$get`.
 macro_rules! reads {
-    ($($type:ty, $get:expr;)*) => {$(
+    ($($type:ty, |$one:ident| $get:expr;)*) => {$(
         impl Read for $type {
             async fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error> {
-                $get(self).read_some(bytes).await
+                let $one = self;
+                $get.read_some(bytes).await
             }
         }
 
         impl edge_nal::Readable for $type {
             async fn readable(&mut self) -> Result<(), Error> {
-                $get(self).wait_readable().await
+                let $one = self;
+                $get.wait_readable().await
             }
         }
     )*};
 }
 
 macro_rules! writes {
-    ($($type:ty, $get:expr;)*) => {$(
+    ($($type:ty, |$one:ident| $get:expr;)*) => {$(
         impl Write for $type {
             async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-                $get(self).write_some(bytes).await
+                let $one = self;
+                $get.write_some(bytes).await
             }
 
             /// What was written leaves at the end of this turn by itself, and waiting for the peer's
@@ -274,12 +278,12 @@ macro_rules! writes {
 }
 
 reads! {
-    TcpSocket, |socket: &mut TcpSocket| -> &TcpSocket { &*socket };
-    TcpReader<'_>, |half: &mut TcpReader<'_>| half.0;
+    TcpSocket, |socket| socket;
+    TcpReader<'_>, |half| half.0;
 }
 writes! {
-    TcpSocket, |socket: &mut TcpSocket| -> &TcpSocket { &*socket };
-    TcpWriter<'_>, |half: &mut TcpWriter<'_>| half.0;
+    TcpSocket, |socket| socket;
+    TcpWriter<'_>, |half| half.0;
 }
 
 impl ErrorType for TcpSocket {

@@ -24,17 +24,17 @@ const BUFFER: usize = 4096;
 
 /// A port for datagrams, until it is dropped.
 pub struct UdpSocket {
-    stack: &'static Stack,
+    pub(super) stack: &'static Stack,
     handle: SocketHandle,
 }
 
 /// The half of a socket that receives.
 #[derive(Debug)]
-pub struct UdpReceiver<'a>(&'a UdpSocket);
+pub struct UdpReceiver<'a>(pub(super) &'a UdpSocket);
 
 /// The half of a socket that sends.
 #[derive(Debug)]
-pub struct UdpSender<'a>(&'a UdpSocket);
+pub struct UdpSender<'a>(pub(super) &'a UdpSocket);
 
 impl Net {
     /// Opens a port for datagrams: that of `local`, or where it is 0 one that is free. An address
@@ -68,7 +68,7 @@ impl Inner {
         }
         let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; BUFFER]);
         let mut socket = Socket::new(buffer(), buffer());
-        let addr = Some(local.ip()).filter(|address| !address.is_unspecified());
+        let addr = Some(local.ip()).filter(|address| !address.is_unspecified()).map(Into::into);
         socket.bind(IpListenEndpoint { addr, port }).map_err(|_| Error::BadAddress)?;
         Ok(self.others.set.add(socket))
     }
@@ -103,7 +103,7 @@ impl UdpSocket {
     }
 
     async fn send_one(&self, remote: SocketAddr, bytes: &[u8]) -> Result<(), Error> {
-        let to = IpEndpoint::new(remote.ip(), remote.port());
+        let to = IpEndpoint::from(remote);
         let mtu = usize::from(self.stack.inner.borrow().port.info().mtu);
         let headers = if remote.is_ipv4() { 20 + 8 } else { 40 + 8 };
         if bytes.len() > BUFFER.min(mtu - headers) {

@@ -3,8 +3,6 @@
 use core::fmt::{self, Display, Formatter};
 use core::net::IpAddr;
 
-use crate::machine::Network;
-
 /// A finite number, short enough: JSON and Prometheus read both forms.
 pub(super) struct Number(pub(super) f64);
 
@@ -72,22 +70,10 @@ impl Display for Mac {
     }
 }
 
-/// An interface's address with its prefix's length, or `none`.
-pub(super) struct Address<'a>(pub(super) &'a Network);
+/// An address, or `none`.
+pub(super) struct Address(pub(super) Option<IpAddr>);
 
-impl Display for Address<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0.address {
-            Some((address, prefix)) => write!(f, "{address}/{prefix}"),
-            None => f.write_str("none"),
-        }
-    }
-}
-
-/// A gateway's address, or `none`.
-pub(super) struct Router(pub(super) Option<IpAddr>);
-
-impl Display for Router {
+impl Display for Address {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(address) => address.fmt(f),

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::format::{Address, Mac, Router, Size, Span};
+use super::format::{Address, Mac, Size, Span};
 use crate::Gateway;
 use crate::http::{Output, Progress};
 use crate::machine::Machine;
@@ -74,8 +74,8 @@ impl<'g, M: Machine> Page<'g, M> {
                 None => output.write_str("not known"),
             },
             "uptime" => write!(output, "{}", Span(self.gateway.uptime() / 1000)),
-            "address" => write!(output, "{}", Address(&network)),
-            "gateway" => write!(output, "{}", Router(network.gateway)),
+            "address" => write!(output, "{}", Address(network.address)),
+            "gateway" => write!(output, "{}", Address(network.gateway)),
             "mac" => write!(output, "{}", Mac(network.mac)),
             "configured" => output.write_str(network.configured.as_str()),
             "received" => output.decimal(network.received),

@@ -1,6 +1,7 @@
 //! `GET /api/status`: what the page shows, as JSON.
 
 use core::fmt::{self, Write};
+use core::net::IpAddr;
 
 use super::format::{Mac, OrNull};
 use crate::Gateway;
@@ -63,15 +64,9 @@ impl<M: Machine> StatusReport<'_, M> {
     fn network(&self, output: &mut Output) -> fmt::Result {
         let network = self.gateway.machine.network();
         output.write_str(",\"network\":{\"address\":")?;
-        match network.address {
-            Some((address, prefix)) => write!(output, "\"{address}\",\"prefix\":{prefix}")?,
-            None => output.write_str("null,\"prefix\":null")?,
-        }
+        address(output, network.address)?;
         output.write_str(",\"gateway\":")?;
-        match network.gateway {
-            Some(gateway) => write!(output, "\"{gateway}\"")?,
-            None => output.write_str("null")?,
-        }
+        address(output, network.gateway)?;
         let (mac, configured) = (Mac(network.mac), network.configured.as_str());
         write!(output, ",\"mac\":\"{mac}\",\"configured\":\"{configured}\"")?;
         write!(output, ",\"received\":{},\"sent\":{}}}", network.received, network.sent)
@@ -115,6 +110,13 @@ impl<M: Machine> StatusReport<'_, M> {
             None => output.write_str("null")?,
         }
         output.write_str("}\n")
+    }
+}
+
+fn address(output: &mut Output, address: Option<IpAddr>) -> fmt::Result {
+    match address {
+        Some(address) => write!(output, "\"{address}\""),
+        None => output.write_str("null"),
     }
 }
 

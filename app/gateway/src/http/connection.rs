@@ -2,8 +2,7 @@
 
 use core::fmt::{self, Write as _};
 
-use edge_nal::{Close, TcpShutdown};
-use embassy_time::Duration;
+use edge_nal::TcpShutdown;
 use embedded_io_async::{Read, Write};
 
 use super::chunks::{Chunks, Joined};
@@ -29,15 +28,16 @@ impl Buffers {
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// In order: by either side's word, between two requests.
+    /// In order: either side has said its last word.
     Done,
-    /// With a last word to a client that may still be sending.
-    Refused,
     /// The client is gone, or takes nothing any more.
     Lost,
 }
 
 /// Serves a connection to its end, which it always comes to: see [`limits`].
+///
+/// The stream is to be dropped after it. Dropped, it must deliver what was written and take in what
+/// the client still sends, or the last word may be lost to a reset (RFC 9112, section 9.6).
 pub async fn serve<S, V>(stream: &mut S, buffers: &mut Buffers, service: &V)
 where
     S: Read + Write + TcpShutdown,
@@ -62,7 +62,7 @@ where
     buffers.input.clear();
     buffers.output.truncate(0);
     let Buffers { input, output } = buffers;
-    let deadline = Deadline::new(limits::LINGER_TIME);
+    let deadline = Deadline::new(limits::WRITE_TIME);
     let alarm = Alarm::default();
     let mut connection = Connection { stream, input, output, alarm, deadline, service };
     let end = connection.refused(Refusal::new(Status::ServiceUnavailable)).await;
@@ -150,7 +150,7 @@ where
         match self.respond(answer, content, persistence).await? {
             Persistence::Closed | Persistence::ClosedOld => {
                 self.flush().await?;
-                Err(if self.input.is_empty() { End::Done } else { End::Refused })
+                Err(End::Done)
             }
             Persistence::Kept | Persistence::KeptOld => Ok(()),
         }
@@ -235,7 +235,7 @@ where
         let refused = Answer::Refused(refusal);
         match self.respond(refused, Content::Sent, Persistence::Closed).await {
             Ok(_) => match self.flush().await {
-                Ok(()) => End::Refused,
+                Ok(()) => End::Done,
                 Err(end) => end,
             },
             Err(end) => end,
@@ -266,40 +266,13 @@ where
         Ok(())
     }
 
-    /// Ends the connection.
+    /// Ends the connection. One that is dropped ends as it should: what was written still arrives,
+    /// and what the client still sends is thrown away. One whose client takes nothing is cut.
     async fn end(&mut self, end: End) {
-        let closed = match end {
-            End::Done => self.in_time(limits::WRITE_TIME, Close::Both).await,
-            End::Refused => self.linger().await,
-            End::Lost => Err(End::Lost),
-        };
-        if closed.is_err() {
-            let mut deadline = Deadline::new(limits::LINGER_TIME);
+        if end == End::Lost {
+            let mut deadline = Deadline::new(limits::WRITE_TIME);
             // There is nobody left to tell if even this fails.
             let _ = deadline.within(&mut self.alarm, self.stream.abort()).await;
-        }
-    }
-
-    /// Says that no more will come, then listens for a while: a connection that is closed with
-    /// bytes unread is reset, and the reset may overtake the last word.
-    async fn linger(&mut self) -> Result<(), End> {
-        self.in_time(limits::WRITE_TIME, Close::Write).await?;
-        self.deadline = Deadline::new(limits::LINGER_TIME);
-        loop {
-            self.input.clear();
-            match self.fill().await {
-                Ok(()) => {}
-                Err(Stopped::Ended) => return Ok(()),
-                Err(Stopped::Late | Stopped::Lost) => return Err(End::Lost),
-            }
-        }
-    }
-
-    async fn in_time(&mut self, span: Duration, what: Close) -> Result<(), End> {
-        let mut deadline = Deadline::new(span);
-        match deadline.within(&mut self.alarm, self.stream.close(what)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Lost),
         }
     }
 }

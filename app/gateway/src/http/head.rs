@@ -75,6 +75,11 @@ pub(super) fn read<R>(
     let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return incomplete(bytes),
+        // The parser gives a version up at its first strange byte; which status is right shows at
+        // the line's end.
+        Err(Error::Version) if !bytes.trim_ascii_start().contains(&b'\n') => {
+            return incomplete(bytes);
+        }
         Err(error) => return Err(malformed(error, bytes)),
     };
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)

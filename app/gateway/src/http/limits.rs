@@ -33,7 +33,3 @@ pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// From a response to the next request's first byte; then the connection is closed.
 pub const IDLE_TIME: Duration = Duration::from_secs(60);
-
-/// How long a client that was refused may go on sending before the connection is cut, so that it
-/// gets to read why (RFC 9112, section 9.6).
-pub const LINGER_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,79 @@
+//! What the tests share.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use elone_hal::dma::DmaPool;
+use elone_hal::fake::bus;
+use elone_hal::fake::virtio::{Service, Virtio};
+use elone_hal::virtio::Transport;
+
+pub(crate) const LEGACY: u32 = 1;
+pub(crate) const MODERN: u32 = 2;
+
+pub(crate) const NET: u32 = 1;
+pub(crate) const BLOCK: u32 = 2;
+pub(crate) const CONSOLE: u32 = 3;
+pub(crate) const ENTROPY: u32 = 4;
+
+pub(crate) const INDIRECT: u64 = 1 << 28;
+pub(crate) const EVENT_INDEX: u64 = 1 << 29;
+
+/// Both interfaces, with and without each feature of the ring.
+pub(crate) const VARIANTS: [(u32, u64); 8] = [
+    (LEGACY, 0),
+    (LEGACY, EVENT_INDEX),
+    (LEGACY, INDIRECT),
+    (LEGACY, EVENT_INDEX | INDIRECT),
+    (MODERN, 0),
+    (MODERN, EVENT_INDEX),
+    (MODERN, INDIRECT),
+    (MODERN, EVENT_INDEX | INDIRECT),
+];
+
+/// A device that a test and a driver share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(Arc<Mutex<Virtio>>);
+
+impl Shared {
+    /// The device, for as long as the driver is not called.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Virtio> {
+        bus::lock(&self.0)
+    }
+}
+
+/// Puts a device on the bus and opens its slot.
+pub(crate) fn open(device: Virtio) -> (Shared, Transport) {
+    let (device, window) = device.place();
+    let transport = Transport::open(window).expect("a virtio device").expect("not an empty slot");
+    (Shared(device), transport)
+}
+
+/// As [`open`], with a service.
+pub(crate) fn open_serving(mut device: Virtio, service: Service) -> (Shared, Transport) {
+    device.service = Some(service);
+    open(device)
+}
+
+/// Memory enough for one device.
+pub(crate) fn pool() -> DmaPool {
+    DmaPool::on_host(512 * 1024)
+}
+
+/// Writes a buffer's bytes, as its owner does.
+pub(crate) fn write(area: &elone_hal::dma::DmaBuffers, buffer: u16, bytes: &[u8]) {
+    assert!(buffer < area.count() && bytes.len() <= usize::from(area.size()));
+    let offset = usize::from(buffer) * usize::from(area.size());
+    // SAFETY: within the area, as asserted, and the buffer is this side's.
+    let slice = unsafe {
+        std::slice::from_raw_parts_mut(area.base().as_ptr().add(offset), bytes.len())
+    };
+    slice.copy_from_slice(bytes);
+}
+
+/// Reads a buffer's first bytes, as its owner does.
+pub(crate) fn read(area: &elone_hal::dma::DmaBuffers, buffer: u16, length: usize) -> Vec<u8> {
+    assert!(buffer < area.count() && length <= usize::from(area.size()));
+    let offset = usize::from(buffer) * usize::from(area.size());
+    // SAFETY: within the area, as asserted, and the buffer is this side's.
+    unsafe { std::slice::from_raw_parts(area.base().as_ptr().add(offset), length) }.to_vec()
+}

@@ -1,0 +1,101 @@
+//! Serial ports and the clock.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use elone_hal::fake::bus::{self, Width};
+use elone_hal::fake::{clock, serial};
+use elone_hal::rtc::Pl031;
+use elone_hal::uart::{Ns16550, Pl011, RegisterWidth, Uart};
+
+type Shared<T> = Arc<Mutex<T>>;
+
+fn pl011(port: serial::Pl011) -> (Shared<serial::Pl011>, Uart) {
+    let port = Arc::new(Mutex::new(port));
+    let uart = Uart::Pl011(Pl011::start(bus::place(&port, 0x1000)));
+    (port, uart)
+}
+
+fn ns16550(port: serial::Ns16550) -> (Shared<serial::Ns16550>, Uart) {
+    let (shift, width) = (port.shift, port.width);
+    let width = if width == Width::Bits8 { RegisterWidth::Bits8 } else { RegisterWidth::Bits32 };
+    let port = Arc::new(Mutex::new(port));
+    let uart = Uart::Ns16550(Ns16550::start(bus::place(&port, 0x100), shift, width));
+    (port, uart)
+}
+
+const TEXT: &[u8] = b"a line that is longer than any FIFO of sixteen bytes";
+
+#[test]
+fn all_bytes_are_written_in_order() {
+    let (port, uart) = pl011(serial::Pl011::default());
+    assert_eq!(uart.write(TEXT), TEXT.len());
+    uart.write_byte(b'!');
+    assert_eq!(bus::lock(&port).output, [TEXT, b"!"].concat());
+
+    for (shift, width, has_fifos) in [(0, Width::Bits8, true), (2, Width::Bits32, false)] {
+        let (port, uart) =
+            ns16550(serial::Ns16550 { has_fifos, ..serial::Ns16550::new(shift, width) });
+        assert_eq!(uart.write(TEXT), TEXT.len());
+        assert_eq!(bus::lock(&port).output, TEXT);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "200,000 reads")]
+fn a_port_that_takes_nothing_does_not_stop_the_machine() {
+    let (port, uart) = pl011(serial::Pl011 { stuck: true, ..serial::Pl011::default() });
+    assert_eq!(uart.write(b"lost"), 0);
+    assert!(bus::lock(&port).output.is_empty());
+
+    let stuck = serial::Ns16550 { stuck: true, ..serial::Ns16550::new(0, Width::Bits8) };
+    let (port, uart) = ns16550(stuck);
+    assert_eq!(uart.write(b"lost"), 0);
+    assert!(bus::lock(&port).output.is_empty());
+}
+
+#[test]
+fn bytes_are_read_until_there_are_none() {
+    let input = VecDeque::from(*b"ab");
+    let (_, uart) = pl011(serial::Pl011 { input: input.clone(), ..serial::Pl011::default() });
+    let read = [uart.read_byte(), uart.read_byte(), uart.read_byte()];
+    assert_eq!(read, [Some(b'a'), Some(b'b'), None]);
+
+    let (_, uart) = ns16550(serial::Ns16550 { input, ..serial::Ns16550::new(0, Width::Bits8) });
+    let read = [uart.read_byte(), uart.read_byte(), uart.read_byte()];
+    assert_eq!(read, [Some(b'a'), Some(b'b'), None]);
+}
+
+#[test]
+fn receive_interrupts_are_enabled_taken_back_and_disabled() {
+    let (port, uart) = pl011(serial::Pl011::default());
+    uart.enable_receive_interrupt();
+    assert_eq!(bus::lock(&port).mask, 0b101_0000);
+    uart.acknowledge();
+    assert_eq!(bus::lock(&port).cleared, 0b101_0000);
+    uart.disable_interrupts();
+    assert_eq!(bus::lock(&port).mask, 0);
+
+    let (port, uart) = ns16550(serial::Ns16550::new(2, Width::Bits32));
+    uart.enable_receive_interrupt();
+    assert_eq!(bus::lock(&port).enabled, 1);
+    uart.acknowledge();
+    uart.disable_interrupts();
+    assert_eq!(bus::lock(&port).enabled, 0);
+}
+
+#[test]
+fn a_port_that_firmware_enabled_keeps_its_line_control() {
+    let (port, _) = pl011(serial::Pl011 { control: 1, line: 0x60, ..serial::Pl011::default() });
+    assert_eq!((bus::lock(&port).control, bus::lock(&port).line), (0x301, 0x60));
+    let (port, _) = pl011(serial::Pl011::default());
+    assert_eq!((bus::lock(&port).control, bus::lock(&port).line), (0x301, 0x70));
+}
+
+#[test]
+fn the_clock_runs_and_tells_the_date() {
+    let clock = Arc::new(Mutex::new(clock::Pl031 { seconds: 1_795_000_000, running: false }));
+    let driver = Pl031::start(bus::place(&clock, 0x1000));
+    assert!(bus::lock(&clock).running);
+    assert_eq!(driver.seconds(), 1_795_000_000);
+}

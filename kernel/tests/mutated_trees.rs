@@ -1,0 +1,189 @@
+//! Device trees with something wrong in them, by the hundred thousand: any of them gives a machine
+//! or an error, in bounded time, and what is a machine keeps its promises.
+#![allow(missing_docs, reason = "a test crate")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Writer, fixtures, range};
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node as _, Property as _};
+use elone_kernel::machine::{Machine, MachineError};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
+/// How many trees are tried.
+const TREES: usize = 100_000;
+
+/// The longest that one tree may take, in a build that is not optimised, on a busy machine.
+const TIME: Duration = Duration::from_millis(500);
+
+/// A number below `limit`, which is not zero.
+fn below(random: &mut ChaCha8Rng, limit: usize) -> usize {
+    random.next_u32() as usize % limit
+}
+
+/// Values that code like this goes wrong at.
+const INTERESTING: [u32; 16] = [
+    0, 1, 2, 3, 4, 5, 8, 9, 40, 0x7f, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0, 0xffff_fffc,
+    0xffff_fffe, u32::MAX,
+];
+
+/// Makes something wrong with a tree.
+fn mutate(tree: &mut Vec<u8>, random: &mut ChaCha8Rng) {
+    let length = tree.len();
+    if length < 64 {
+        return;
+    }
+    match below(random, 8) {
+        0 => tree[below(random, length)] ^= 1 << below(random, 8),
+        1 => tree[below(random, length)] = random.next_u32() as u8,
+        2 => tree.truncate(below(random, length)),
+        // A field of the header.
+        3 => set_word(tree, below(random, 10), random),
+        // A word of the structure block: a token, a length, a name's offset, a value.
+        4 | 5 => set_word(tree, 14 + below(random, (length - 60) / 4), random),
+        6 => {
+            let count = 1 + below(random, 64.min(length - 1));
+            let from = below(random, length - count);
+            let to = below(random, length - count);
+            tree.copy_within(from..from + count, to);
+        }
+        // A block of words taken out, so that tokens stand where they should not.
+        _ => {
+            let start = below(random, length / 4 - 8) * 4;
+            let count = 4 * (1 + below(random, 7));
+            tree.copy_within(start + count.., start);
+        }
+    }
+}
+
+fn set_word(tree: &mut [u8], word: usize, random: &mut ChaCha8Rng) {
+    let value = match below(random, 4) {
+        0 => random.next_u32(),
+        1 => tree.len() as u32 - below(random, 8) as u32,
+        _ => INTERESTING[below(random, INTERESTING.len())],
+    };
+    tree[word * 4..word * 4 + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+/// What is true of every machine, however odd its tree.
+fn check(machine: &Machine) {
+    assert!(!machine.ram.is_empty() && machine.ram.iter().all(|bank| !bank.is_empty()));
+    assert!(machine.virtio.is_sorted_by_key(|slot| slot.registers.start()));
+    assert!(machine.console.is_none_or(|console| machine.uarts.contains(&console)));
+    assert!(machine.to_string().contains("MiB"));
+    machine.warnings().iter().for_each(|warning| assert!(!warning.to_string().is_empty()));
+    let free = machine.free_memory(range(0x4000_0000, 0x20_0000), range(0x4400_0000, 0x10_0000));
+    assert!(free.iter().map(|range| range.length()).sum::<u64>() <= machine.memory());
+}
+
+#[test]
+fn no_tree_makes_it_panic_or_dawdle() {
+    let trees = fixtures();
+    let mut random = ChaCha8Rng::seed_from_u64(0xe10e);
+    let (mut machines, mut slowest) = (0, Duration::ZERO);
+    for _ in 0..TREES {
+        let mut tree = trees[below(&mut random, trees.len())].1.clone();
+        for _ in 0..=below(&mut random, 3) {
+            mutate(&mut tree, &mut random);
+        }
+        let start = Instant::now();
+        if let Ok(machine) = Machine::read(&tree) {
+            check(&machine);
+            machines += 1;
+        }
+        slowest = slowest.max(start.elapsed());
+    }
+    println!("{machines} of {TREES} were machines; the slowest took {slowest:?}");
+    assert!(slowest < TIME, "one tree took {slowest:?}");
+    // Neither all refused nor all accepted: the mutations are neither too coarse nor too fine.
+    assert!((TREES / 10..TREES * 9 / 10).contains(&machines), "{machines} were machines");
+}
+
+#[test]
+fn every_length_of_every_tree_is_refused_but_the_whole() {
+    for (name, tree) in fixtures() {
+        for length in 0..tree.len() {
+            let expected = if length < 40 { MachineError::NotATree } else { MachineError::Truncated };
+            assert_eq!(Machine::read(&tree[..length]).err(), Some(expected), "{name}, {length}");
+        }
+        assert!(Machine::read(&[&tree[..], &[0xff; 99]].concat()).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_largest_tree_there_may_be_takes_bounded_time() {
+    // 2 MiB of what costs most: devices on nested buses with ranges to be searched.
+    let mut writer = Writer::machine();
+    for level in 0..10 {
+        let ranges: Vec<u64> = (0..200).flat_map(|n| [n << 32, n << 32, 0x1_0000]).collect();
+        writer = writer.begin(&format!("bus{level}")).cells(2, 2).list_64("ranges", &ranges);
+    }
+    for n in 0..15_000 {
+        writer = writer.device(&format!("v{n}"), "virtio,mmio", 199 << 32, 0x200).end();
+    }
+    let tree = writer.finish();
+    assert!(tree.len() < 2 << 20);
+    let start = Instant::now();
+    let machine = Machine::read(&tree).expect("a machine, if an odd one");
+    assert!(machine.warnings_lost() > 14_000);
+    assert!(start.elapsed() < 20 * TIME, "{:?}", start.elapsed());
+}
+
+/// Counts nodes and properties, as another reader of device trees sees them.
+fn count(node: FdtNode) -> (usize, usize) {
+    let mut counts = (1, node.properties().count());
+    for child in node.children() {
+        let (nodes, properties) = count(child);
+        counts = (counts.0 + nodes, counts.1 + properties);
+    }
+    counts
+}
+
+/// Counts them as the crate that the kernel builds on does, in the way that the kernel uses it.
+fn count_with_fdt(tree: &[u8]) -> Option<(usize, usize)> {
+    use fdt::nodes::AsNode;
+    let fdt = fdt::Fdt::new_unaligned_fallible(tree).ok()?;
+    let root = fdt.root().ok()?.as_node();
+    let mut counts = (1, root.properties().ok()?.iter().count());
+    for node in fdt.all_nodes().ok()? {
+        counts.0 += 1;
+        counts.1 += node.ok()?.1.properties().ok()?.iter().count();
+    }
+    Some(counts)
+}
+
+#[test]
+fn two_readers_count_the_same() {
+    for (name, tree) in fixtures() {
+        let other = Fdt::new(&tree).expect(&name);
+        assert_eq!(count_with_fdt(&tree), Some(count(other.root())), "{name}");
+    }
+}
+
+#[test]
+fn two_readers_count_the_same_where_something_was_deleted() {
+    for (name, tree) in fixtures().iter().filter(|(name, _)| name.starts_with("kvmtool")) {
+        let word = |n: usize| u32::from_be_bytes(tree[n * 4..n * 4 + 4].try_into().expect("four"));
+        let (structure, size) = (word(2) as usize / 4, word(9) as usize / 4);
+        let mut deleted = 0;
+        // Each property, one after the other: its token, length, name and value.
+        for start in structure..structure + size - 4 {
+            let length = word(start + 1) as usize;
+            let end = start + 3 + length.div_ceil(4);
+            if word(start) != 3 || length > 64 || end >= structure + size {
+                continue;
+            }
+            let mut tree = tree.clone();
+            for nop in tree[start * 4..end * 4].chunks_mut(4) {
+                nop.copy_from_slice(&[0, 0, 0, 4]);
+            }
+            let Ok(other) = Fdt::new(&tree) else { continue };
+            assert_eq!(count_with_fdt(&tree), Some(count(other.root())), "{name}, word {start}");
+            deleted += 1;
+        }
+        assert!(deleted > 50, "{name}: {deleted}");
+    }
+}

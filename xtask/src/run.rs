@@ -1,0 +1,262 @@
+//! `run`: builds an application, boots it, and stays with it until it ends.
+
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{ChildStdin, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use elone_harness::{Board, Ending, Forward, Guest, Machine, Network, Resets};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::toolchain::{self, Toolchain};
+use crate::workspace::Workspace;
+use crate::{CANNOT_BEGIN, build, emulator};
+
+/// The application that is booted unless another is named, and the port that leads to it.
+const DEFAULT: &str = "gateway";
+const DEFAULT_FORWARD: &str = "8080:80";
+
+/// A guest that has said nothing for this long is reported, and goes on.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a page may take to answer once its server listens.
+const PAGE: Duration = Duration::from_secs(30);
+/// Where a debugger is waited for.
+const DEBUGGER: &str = "tcp:127.0.0.1:1234";
+
+/// Build an application, boot it on a virtual machine and stay with it
+///
+/// The guest's console goes to standard output and what is typed goes to the guest. Once its page
+/// answers, the page's address is printed. Ctrl-C ends the machine; the exit status is the guest's,
+/// 1 if it ended without one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask run                                  the gateway, http://127.0.0.1:8080/
+  cargo xtask run -- ip=10.0.2.15/24,10.0.2.2      with a static address
+  cargo xtask run hello --board qemu-virt-el2      entered at EL2
+  cargo xtask run --forward 9000:80 --memory 16    another port, less memory
+  cargo xtask run echo --forward 7007:7            then: nc 127.0.0.1 7007
+
+A board of another name lists those that there are.")]
+pub(crate) struct Arguments {
+    /// The application to boot
+    #[arg(value_name = "APP", default_value = DEFAULT)]
+    program: String,
+    /// The machine to boot it on
+    #[arg(long, value_name = "NAME", default_value = "qemu-virt")]
+    board: String,
+    /// The machine's memory (default: the board's)
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u32>,
+    /// The machine's processor model (default: the board's)
+    #[arg(long, value_name = "NAME")]
+    cpu: Option<String>,
+    /// A port of 127.0.0.1 that leads to a port of the guest, udp:HOST:GUEST for datagrams; may be
+    /// given again (default: 8080:80)
+    #[arg(long, value_name = "HOST:GUEST")]
+    forward: Vec<Forward>,
+    /// A file that is the guest's disk
+    #[arg(long, value_name = "FILE")]
+    disk: Vec<PathBuf>,
+    /// Stop before the first instruction, until a debugger says go on
+    #[arg(long)]
+    gdb: bool,
+    #[arg(long, help = "How much the compiler takes its time (default: release)")]
+    profile: Option<build::Profile>,
+    #[command(flatten)]
+    toolchain: toolchain::Options,
+    /// Settings for the guest
+    #[arg(last = true, value_name = "key=value")]
+    settings: Vec<String>,
+}
+
+pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
+    let workspace = Workspace::read()?;
+    let program = workspace.program(&arguments.program)?;
+    let board = Board::find(&workspace.boards(), &arguments.board)?;
+    let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
+    let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
+    emulator::ensure(arguments.toolchain.install.permission())?;
+    let images = build::images(&workspace, &toolchain, &[program], arguments.profile)?;
+    let image = images.first().context("nothing was built")?;
+
+    let mut machine = Machine::new(&board, image)
+        .network(Network::User(forwards.clone()))
+        .resets(Resets::Reboot);
+    machine = arguments.disk.iter().try_fold(machine, |machine, disk| {
+        fs::metadata(disk).with_context(|| format!("the disk {}", disk.display()))?;
+        anyhow::Ok(machine.disk(disk))
+    })?;
+    machine = arguments.settings.iter().fold(machine, |machine, setting| machine.setting(setting));
+    if let Some(mebibytes) = arguments.memory {
+        machine = machine.memory(mebibytes);
+    }
+    if let Some(model) = &arguments.cpu {
+        machine = machine.cpu(model);
+    }
+    if arguments.gdb {
+        machine = ["-gdb", DEBUGGER, "-S"].into_iter().fold(machine, Machine::argument);
+        let symbols = image.with_extension("elf");
+        eprintln!(
+            "waiting for a debugger: gdb-multiarch {} -ex 'target remote {}'",
+            symbols.display(),
+            &DEBUGGER["tcp:".len()..]
+        );
+    }
+    let signal = Arc::new(AtomicUsize::new(0));
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        let value = usize::try_from(number)?;
+        signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
+    }
+    let mut guest = machine.boot_with_echo(Box::new(io::stdout()))?;
+    if let Some(input) = guest.take_input() {
+        thread::spawn(move || pass_on_typing(input));
+    }
+    attend(guest, &forwards, &signal)
+}
+
+/// The ports to forward, all of them free; `None` if one is in use, which is then said.
+fn forwards(arguments: &Arguments) -> Result<Option<Vec<Forward>>> {
+    let asked_for = !arguments.forward.is_empty();
+    let forwards = match asked_for {
+        true => arguments.forward.clone(),
+        false => vec![DEFAULT_FORWARD.parse().map_err(anyhow::Error::msg)?],
+    };
+    for forward in &forwards {
+        let Err(error) = forward.check_free() else { continue };
+        let (host, guest) = (forward.host, forward.guest);
+        if !asked_for && arguments.program != DEFAULT {
+            eprintln!("note: port {host} is in use, so nothing is forwarded ({error})");
+            return Ok(Some(Vec::new()));
+        }
+        eprintln!("error: port {host} of 127.0.0.1 cannot be had: {error}");
+        eprintln!("  another one: --forward {}:{guest}", host.checked_add(1).unwrap_or(8080));
+        return Ok(None);
+    }
+    Ok(Some(forwards))
+}
+
+/// Stays with a guest: says when its page answers, and ends it when a signal asks for that.
+fn attend(guest: Guest, forwards: &[Forward], signal: &AtomicUsize) -> Result<ExitCode> {
+    let begin = Instant::now();
+    let (mut listening, mut silent) = (false, true);
+    while !guest.has_ended(Duration::from_millis(50)) {
+        let number = signal.load(Ordering::Relaxed);
+        if number != 0 {
+            eprintln!("\nending the machine");
+            guest.stop()?;
+            return Ok(ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX)));
+        }
+        if !listening && let Ok(line) = guest.wait_for("listening on", Duration::ZERO) {
+            listening = true;
+            if let Some(forward) = forwards.iter().find(|forward| serves(&line, forward.guest)) {
+                let port = forward.host;
+                thread::spawn(move || announce_page(port));
+            }
+        }
+        if silent && begin.elapsed() >= SILENCE {
+            silent = guest.says_anything(Duration::ZERO);
+            if !silent {
+                let seconds = SILENCE.as_secs();
+                eprintln!("the guest is stuck: it has said nothing for {seconds} s (Ctrl-C ends it)");
+            }
+            silent = false;
+        }
+    }
+    Ok(verdict(&guest.ending(Duration::from_secs(10))?))
+}
+
+/// Whether a line such as `listening on 10.0.2.15:80` is about this port.
+fn serves(line: &str, port: u16) -> bool {
+    let address = line.split("listening on").nth(1).unwrap_or_default();
+    let address = address.split_whitespace().next().unwrap_or_default();
+    address.rsplit(':').next().is_some_and(|digits| digits.parse() == Ok(port))
+}
+
+/// Our exit status: the guest's own, or 1 with a reason.
+fn verdict(ending: &Ending) -> ExitCode {
+    match (&ending.fault, ending.status) {
+        (None, Some(status)) => ExitCode::from(status),
+        (Some(_), Some(status)) => {
+            eprintln!("the guest ended after a fault");
+            ExitCode::from(status.max(1))
+        }
+        (_, None) => {
+            let complaint = ending.complaint.trim();
+            if complaint.is_empty() {
+                eprintln!("error: the machine ended without a status");
+            } else {
+                eprintln!("error: the machine ended without a status: {complaint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the page's address as soon as it answers.
+fn announce_page(port: u16) {
+    let deadline = Instant::now() + PAGE;
+    while Instant::now() < deadline {
+        if answers(port).unwrap_or(false) {
+            println!("page: http://127.0.0.1:{port}/");
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("no page answers at http://127.0.0.1:{port}/");
+}
+
+/// Whether something that speaks HTTP answers at a port.
+fn answers(port: u16) -> io::Result<bool> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    let mut begin = [0; 5];
+    stream.read_exact(&mut begin)?;
+    // Read to the end, so that the first the guest sees of us is not a client that breaks off.
+    io::copy(&mut stream, &mut io::sink())?;
+    Ok(&begin == b"HTTP/")
+}
+
+/// Passes on what is typed, if there is a terminal and it is ours to read: a background job that
+/// read from it would be stopped.
+fn pass_on_typing(mut input: ChildStdin) {
+    let mut stdin = io::stdin();
+    let mut buffer = [0; 256];
+    while stdin.is_terminal() && in_foreground() {
+        let Ok(length) = stdin.read(&mut buffer) else { return };
+        if length == 0 || input.write_all(&buffer[..length]).is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether our process group is the terminal's foreground one: fields 5 and 8 of `/proc/self/stat`
+/// (proc(5)); where there is no such file, it is taken to be.
+fn in_foreground() -> bool {
+    let Ok(stat) = fs::read_to_string("/proc/self/stat") else { return true };
+    // The second field is the program's name in parentheses, which may hold blanks.
+    let fields: Vec<_> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields.get(2) == fields.get(5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listening_line_names_its_port() {
+        assert!(serves("[    0.0] INFO  gateway: listening on 10.0.2.15:80", 80));
+        assert!(serves("listening on [fe80::1]:80 and more", 80));
+        assert!(!serves("listening on 10.0.2.15:8080", 80));
+        assert!(!serves("not a word", 80));
+    }
+}
