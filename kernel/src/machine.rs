@@ -6,8 +6,9 @@
 //! never its name or place; only `/chosen`, `/aliases` and `/reserved-memory` have their meaning
 //! by path, as the Devicetree Specification 0.4 has it.
 //!
-//! The order of reading: [`tree`] checks the bytes, [`survey`] walks the nodes once; `node` says
-//! what is in a node, `bus` what it has from those above it, `interrupt` what its numbers mean.
+//! To be read in this order: `tree` checks the bytes, `survey` walks the nodes once; `node` says
+//! what is in a node, `bus` what it has from those above it, `interrupt` what its numbers mean;
+//! `devices`, `gic`, `timer`, `console` and `chosen` say what each kind of node is good for.
 //! Lists are bounded, nothing is allocated. What is odd but can be lived with becomes a
 //! [`Warning`], for the boot to print once it can.
 
@@ -17,10 +18,12 @@ mod console;
 mod devices;
 mod error;
 mod facts;
+mod gic;
 mod interrupt;
 mod memory;
 mod node;
 mod survey;
+mod timer;
 mod tree;
 
 use core::fmt;
@@ -58,9 +61,9 @@ pub const WARNINGS: usize = 16;
 /// What the machine is.
 #[derive(Debug, Default)]
 pub struct Machine {
-    /// The model's name, for humans. Empty if there is none.
+    /// The model's name, for humans. Empty if there is none that fits.
     pub model: String<NAME>,
-    /// The first of the names that say what it is, for programs. Empty if there is none.
+    /// The first of the names that say what it is, for programs. Empty if there is none that fits.
     pub compatible: String<NAME>,
     /// RAM, as the tree has it: in any order, not of whole pages. [`Machine::free_memory`] is more
     /// useful to anyone who wants some.

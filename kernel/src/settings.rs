@@ -84,14 +84,14 @@ impl Settings {
 
         match (name, value) {
             ("ip", value) => {
-                self.network = value.and_then(network).ok_or(bad(
-                    "\"dhcp\" or ADDRESS/PREFIX[,GATEWAY[,DNS]]",
-                ))?;
+                self.network = value
+                    .and_then(network)
+                    .ok_or(bad("\"dhcp\" or ADDRESS/PREFIX[,GATEWAY[,DNS]]"))?;
             }
             ("log", value) => {
-                self.log = value.and_then(|level| level.parse().ok()).ok_or(bad(
-                    "\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\"",
-                ))?;
+                self.log = value
+                    .and_then(|level| level.parse().ok())
+                    .ok_or(bad("\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\""))?;
             }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),
@@ -112,7 +112,9 @@ fn network(value: &str) -> Option<Network> {
     let mut parts = value.split(',');
     let (address, prefix) = parts.next()?.split_once('/')?;
     let address: IpAddr = address.parse().ok().filter(is_unicast)?;
-    let prefix = prefix.parse().ok().filter(|prefix| *prefix <= bits(address))?;
+    // `parse` alone would take a sign.
+    let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
+    let prefix = prefix.parse().ok().filter(|prefix| digits && *prefix <= bits(address))?;
 
     // What is there must be right; what is not there may be missing.
     let optional = |part: Option<&str>| match part {
@@ -122,8 +124,12 @@ fn network(value: &str) -> Option<Network> {
     let gateway = optional(parts.next())?;
     let dns = optional(parts.next())?;
     let reachable = gateway.is_none_or(|gateway| gateway.is_ipv4() == address.is_ipv4());
-    (reachable && parts.next().is_none())
-        .then_some(Network::Static { address, prefix, gateway, dns })
+    (reachable && parts.next().is_none()).then_some(Network::Static {
+        address,
+        prefix,
+        gateway,
+        dns,
+    })
 }
 
 /// The length of an address, in bits.
@@ -142,12 +148,48 @@ fn is_unicast(address: &IpAddr) -> bool {
 /// and `pci=off`, `root=`, `ro` or `rw`, `earlycon=`), kvmtool's (`console=`, `root=`,
 /// `rootfstype=`, `rootflags=`, `rw`, `init=`), crosvm's (`panic=-1`). For Elone they mean nothing.
 pub const FOREIGN: &[&str] = &[
-    "console", "earlycon", "earlyprintk", "keep_bootcon", "loglevel", "quiet", "debug",
-    "ignore_loglevel", "printk.time", "root", "rootfstype", "rootflags", "rootwait", "rootdelay",
-    "ro", "rw", "init", "rdinit", "initrd", "noinitrd", "reboot", "panic", "pci", "nomodule",
-    "nomodules", "nokaslr", "swiotlb", "random.trust_cpu", "random.trust_bootloader",
-    "net.ifnames", "biosdevname", "noapic", "noacpi", "acpi", "nosmp", "maxcpus", "mitigations",
-    "tsc", "cma", "audit", "selinux", "apparmor",
+    "console",
+    "earlycon",
+    "earlyprintk",
+    "keep_bootcon",
+    "loglevel",
+    "quiet",
+    "debug",
+    "ignore_loglevel",
+    "printk.time",
+    "root",
+    "rootfstype",
+    "rootflags",
+    "rootwait",
+    "rootdelay",
+    "ro",
+    "rw",
+    "init",
+    "rdinit",
+    "initrd",
+    "noinitrd",
+    "reboot",
+    "panic",
+    "pci",
+    "nomodule",
+    "nomodules",
+    "nokaslr",
+    "swiotlb",
+    "random.trust_cpu",
+    "random.trust_bootloader",
+    "net.ifnames",
+    "biosdevname",
+    "noapic",
+    "noacpi",
+    "acpi",
+    "nosmp",
+    "maxcpus",
+    "mitigations",
+    "tsc",
+    "cma",
+    "audit",
+    "selinux",
+    "apparmor",
 ];
 
 /// Words for a module of Linux: the module's name, a dot, and anything.

@@ -1,5 +1,5 @@
 //! Every device tree that a monitor was seen to hand over, against what `dtc` shows in it.
-#![allow(missing_docs, reason = "a test crate")]
+#![allow(missing_docs, clippy::cast_possible_truncation, reason = "a test crate")]
 
 mod common;
 
@@ -57,8 +57,7 @@ const QEMU_GIC_V3: Controller = V3([0x0800_0000, 0x1_0000, 0x080a_0000, 0xf6_000
 const GIC_V3: Controller = V3([0x3fff_0000, 0x1_0000, 0x3ffd_0000, 0x2_0000]);
 const KVMTOOL_ARGS: &str = " console=ttyS0 rw rootflags=trans=virtio,version=9p2000.L,cache=loose \
     rootfstype=9p init=/virt/init  ip=dhcp dumpdtb";
-const FIRECRACKER_ARGS: &str =
-    "console=ttyS0 dumpdtb pci=off earlycon=uart,mmio,0x40002000";
+const FIRECRACKER_ARGS: &str = "console=ttyS0 dumpdtb pci=off earlycon=uart,mmio,0x40002000";
 
 const TREES: &[Expected] = &[
     Expected {
@@ -356,4 +355,3 @@ fn the_header_alone_tells_the_size() {
         assert_eq!(Tree::check(&bytes[..Tree::HEADER]), Ok(bytes.len()), "{name}");
     }
 }
-

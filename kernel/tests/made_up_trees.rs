@@ -1,5 +1,5 @@
 //! Device trees of machines that no monitor at hand makes, and of machines that should not be.
-#![allow(missing_docs, reason = "a test crate")]
+#![allow(missing_docs, clippy::cast_possible_truncation, reason = "a test crate")]
 
 mod common;
 
@@ -188,7 +188,8 @@ fn the_console_is_where_stdout_path_leads() {
 #[test]
 fn the_first_uart_serves_where_stdout_path_leads_nowhere() {
     assert_eq!(problems(&two_uarts(None)), []);
-    for path in ["", "/", ":", "/soc@0", "nowhere", "serial0", "/serial@2000", "/soc@1/serial@2000"] {
+    for path in ["", "/", ":", "/soc@0", "nowhere", "serial0", "/serial@2000", "/soc@1/serial@2000"]
+    {
         let machine = two_uarts(Some(path));
         assert_eq!(problems(&machine), [("chosen", Problem::NoSuchConsole)], "{path}");
         assert_eq!(machine.console.expect(path).registers, range(0x1000, 0x1000), "{path}");
@@ -413,7 +414,9 @@ fn the_timer_is_found_by_place_or_by_name() {
     assert_eq!(found.expect("a timer").virtual_timer, interrupt(IntId::ppi(11), LEVEL));
     assert_eq!(found.expect("a timer").physical_timer, Some(interrupt(IntId::ppi(14), LEVEL)));
 
-    let named = node().list("interrupts", &ppis(&[1, 2, 3])).text("interrupt-names", &["hyp-phys", "virt", "x"]);
+    let named = node()
+        .list("interrupts", &ppis(&[1, 2, 3]))
+        .text("interrupt-names", &["hyp-phys", "virt", "x"]);
     let (found, _) = timer(named);
     assert_eq!(found.expect("a timer").virtual_timer.id, IntId::ppi(2));
     assert_eq!(found.expect("a timer").physical_timer, None);
@@ -638,5 +641,20 @@ fn what_is_no_tree_is_refused() {
     assert_eq!(patched(24, 18), Some(MachineError::Version(17)));
     for size in [0, 1, 4, 8] {
         assert_eq!(patched(36, size), Some(MachineError::BadStructure), "{size}");
+    }
+}
+
+#[test]
+fn a_structure_block_of_nothing_is_refused() {
+    let tree = Writer::machine().finish();
+    let word = |n: usize| u32::from_be_bytes(tree[n * 4..n * 4 + 4].try_into().expect("four"));
+    let (start, size) = (word(2) as usize, word(9) as usize);
+    for last in [4, 9] {
+        let mut tree = tree.clone();
+        for token in tree[start..start + size].chunks_mut(4) {
+            token.copy_from_slice(&[0, 0, 0, 4]); // FDT_NOP
+        }
+        tree[start + size - 1] = last; // FDT_END, or one more FDT_NOP
+        assert_eq!(Machine::read(&tree).err(), Some(MachineError::BadStructure), "{last}");
     }
 }

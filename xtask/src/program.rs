@@ -17,7 +17,8 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 /// Runs `command` quietly and returns what it prints, without the last line's end.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = Path::new(command.get_program()).display().to_string();
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("running {name}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("running {name}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{name}: {}: {}", output.status, complaint.trim());
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())

@@ -86,9 +86,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let images = build::images(&workspace, &toolchain, &[program], arguments.profile)?;
     let image = images.first().context("nothing was built")?;
 
-    let mut machine = Machine::new(&board, image)
-        .network(Network::User(forwards.clone()))
-        .resets(Resets::Reboot);
+    let mut machine =
+        Machine::new(&board, image).network(Network::User(forwards.clone())).resets(Resets::Reboot);
     machine = arguments.disk.iter().try_fold(machine, |machine, disk| {
         fs::metadata(disk).with_context(|| format!("the disk {}", disk.display()))?;
         anyhow::Ok(machine.disk(disk))
@@ -164,7 +163,9 @@ fn attend(guest: Guest, forwards: &[Forward], signal: &AtomicUsize) -> Result<Ex
             silent = guest.says_anything(Duration::ZERO);
             if !silent {
                 let seconds = SILENCE.as_secs();
-                eprintln!("the guest is stuck: it has said nothing for {seconds} s (Ctrl-C ends it)");
+                eprintln!(
+                    "the guest is stuck: it has said nothing for {seconds} s (Ctrl-C ends it)"
+                );
             }
             silent = false;
         }
@@ -243,8 +244,7 @@ fn pass_on_typing(mut input: ChildStdin) {
 fn in_foreground() -> bool {
     let Ok(stat) = fs::read_to_string("/proc/self/stat") else { return true };
     // The second field is the program's name in parentheses, which may hold blanks.
-    let fields: Vec<_> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     fields.get(2) == fields.get(5)
 }
 

@@ -1,6 +1,7 @@
 //! Toolchains that rustup keeps.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,6 +45,13 @@ impl Rustup {
         names.sort_by(|a, b| b.cmp(a));
         names.sort_by_key(|name| Some(name) != self.active.as_ref());
         names
+    }
+
+    /// The search path with rustup's own programs first: its stand-ins for cargo and the like.
+    pub(crate) fn path(&self) -> Result<OsString> {
+        let own = self.program.parent().map(Path::to_owned);
+        let rest = env::var_os("PATH").unwrap_or_default();
+        Ok(env::join_paths(own.into_iter().chain(env::split_paths(&rest)))?)
     }
 
     /// Where a toolchain is.

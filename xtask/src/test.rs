@@ -1,4 +1,159 @@
-//! (being written)
+//! `test`: everything that Elone promises, on the host, under Miri and on virtual machines.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result};
+use elone_harness::Pace;
+
+use crate::tally::Tally;
+use crate::toolchain::{self, Toolchain};
+use crate::workspace::{self, Workspace};
+use crate::{CANNOT_BEGIN, emulator, miri, systems};
+
+/// Crates that exist only as images: nothing of them runs on the host.
+const NOT_ON_THE_HOST: [&str; 1] = ["elone-unikernels"];
+
+/// Run the tests: on the host, on virtual machines, and under Miri where it is installed
+///
+/// The last line is `N passed, N failed`, followed by how many were skipped if any were. What fails
+/// is named on a line that begins with FAILED, with the tail of its console.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
-pub(crate) fn main(_: &Arguments) -> anyhow::Result<std::process::ExitCode> { anyhow::bail!("not written yet") }
+#[command(after_help = "\
+Examples:
+  cargo xtask test                 everything
+  cargo xtask test --quick         without Miri and without what takes minutes
+  cargo xtask test boot::          the tests with boot:: in their names")]
+pub(crate) struct Arguments {
+    /// Only the tests with one of these in their names
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Leave out Miri and what takes minutes
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    toolchain: toolchain::Options,
+}
+
+/// Which tests are asked for.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    names: Vec<String>,
+    slowest: Pace,
+}
+
+impl Selection {
+    pub(crate) fn takes(&self, name: &str, pace: Pace) -> bool {
+        let named = self.names.is_empty() || self.names.iter().any(|part| name.contains(part));
+        named && (pace == Pace::Quick || self.slowest == Pace::Long)
+    }
+}
+
+pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
+    let workspace = Workspace::read()?;
+    let slowest = if arguments.quick { Pace::Quick } else { Pace::Long };
+    let selection = Selection { names: arguments.names.clone(), slowest };
+
+    // What is missing is told, or installed, before anything takes time.
+    let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
+    let mut tally = Tally::default();
+    if systems::selected(&workspace, &selection) > 0 {
+        emulator::ensure(arguments.toolchain.install.permission())?;
+    }
+    tally += on_the_host(&workspace, &selection)?;
+    tally += systems::run(&workspace, &toolchain, &selection)?;
+    if slowest == Pace::Long {
+        tally += miri::run(&workspace, &selection)?;
+    }
+    if tally.passed + tally.failed == 0 {
+        eprintln!("error: no test has any of {:?} in its name", selection.names);
+        return Ok(ExitCode::from(CANNOT_BEGIN));
+    }
+    println!("{tally}");
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn on_the_host(workspace: &Workspace, selection: &Selection) -> Result<Tally> {
+    eprintln!("host tests");
+    let mut command = Command::new(workspace::cargo());
+    command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&workspace.root);
+    for package in NOT_ON_THE_HOST {
+        command.args(["--exclude", package]);
+    }
+    count(&mut command, "host tests", selection)
+}
+
+/// Runs tests with cargo and counts them from what they print; what failed is printed, and cargo's
+/// progress. Tests that do not even build are one failure.
+pub(crate) fn count(command: &mut Command, what: &str, selection: &Selection) -> Result<Tally> {
+    command.arg("--").args(&selection.names).stdout(Stdio::piped()).stdin(Stdio::null());
+    let mut child = command.spawn().with_context(|| format!("running {what}"))?;
+    let output = child.stdout.take().context("no output to read")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        if let Some(one) = Tally::read(&line) {
+            tally += one;
+        } else if let Some(name) = failed(&line) {
+            println!("FAILED {name}");
+        } else if worth_showing(&line) {
+            println!("{line}");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        println!("FAILED {what}: {status}");
+        tally += Tally::FAILED;
+    }
+    Ok(tally)
+}
+
+/// The name in a line such as `test gate::refuses ... FAILED`.
+fn failed(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+}
+
+/// Whether a line of a test program says more than that all is well.
+fn worth_showing(line: &str) -> bool {
+    let noise = line.is_empty() || line.starts_with("running ") || line == "successes:";
+    let routine =
+        line.starts_with("test ") && (line.contains(" ... ok") || line.contains(" ... ignored"));
+    !noise && !routine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection(names: &[&str], slowest: Pace) -> Selection {
+        Selection { names: names.iter().map(|&name| name.to_owned()).collect(), slowest }
+    }
+
+    #[test]
+    fn names_and_pace_select() {
+        assert!(selection(&[], Pace::Long).takes("boot::hello", Pace::Long));
+        assert!(!selection(&[], Pace::Quick).takes("boot::hello", Pace::Long));
+        assert!(selection(&["x", "hell"], Pace::Quick).takes("boot::hello", Pace::Quick));
+        assert!(!selection(&["x"], Pace::Quick).takes("boot::hello", Pace::Quick));
+    }
+
+    fn counted(script: &str) -> Tally {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        count(&mut command, "a script", &selection(&[], Pace::Quick)).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_build_is_a_failure() {
+        assert_eq!(counted("exit 101"), Tally::FAILED);
+        assert_eq!(counted("exit 0"), Tally::default());
+        let one = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured'; exit 101";
+        assert_eq!(counted(one), Tally { passed: 2, failed: 1, skipped: 0 });
+    }
+
+    #[test]
+    fn a_failed_test_is_named() {
+        assert_eq!(failed("test gate::refuses ... FAILED"), Some("gate::refuses"));
+        assert_eq!(failed("test gate::refuses ... ok"), None);
+    }
+}

@@ -102,7 +102,8 @@ impl Toolchain {
 
     fn from_distribution(oldest: Version, permission: Permission) -> Result<Self> {
         let find = || {
-            let found = Self::at("distribution".to_owned(), Path::new(DISTRIBUTION_SYSROOT), oldest)?;
+            let found =
+                Self::at("distribution".to_owned(), Path::new(DISTRIBUTION_SYSROOT), oldest)?;
             let linker = LINKERS.iter().find_map(|name| program::find(name))?;
             let found = Self { linker: Some(linker), ..found };
             found.has_sources().then_some(found)
@@ -113,10 +114,9 @@ impl Toolchain {
         install::install(&DISTRIBUTION, permission)?;
         match find() {
             Some(toolchain) => Ok(toolchain),
-            None => bail!(
-                "the distribution's Rust is older than {oldest}. {}",
-                DISTRIBUTION.otherwise
-            ),
+            None => {
+                bail!("the distribution's Rust is older than {oldest}. {}", DISTRIBUTION.otherwise)
+            }
         }
     }
 
@@ -129,7 +129,13 @@ impl Toolchain {
         // The distribution links to where its sources are, and the compiler follows the link.
         let sources = fs::canonicalize(&sources).unwrap_or(sources);
         let sysroot = sysroot.to_owned();
-        (cargo && number >= oldest).then_some(Self { name, version, sysroot, sources, linker: None })
+        (cargo && number >= oldest).then_some(Self {
+            name,
+            version,
+            sysroot,
+            sources,
+            linker: None,
+        })
     }
 
     fn has_sources(&self) -> bool {

@@ -29,6 +29,12 @@ impl Platform {
         &self.start.machine
     }
 
+    /// How the operator wants the network to be set up: the setting `ip=`.
+    #[must_use]
+    pub const fn network(&self) -> elone_gate::Network {
+        self.start.network
+    }
+
     /// The value of the setting `app.NAME=VALUE`, as it came; the last one counts.
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<&'static str> {

@@ -98,7 +98,7 @@ impl Net {
 
         let header_length = if legacy { 10 } else { 12 }; // section 5.1.6.1
         let headers = dma.take(64, 64)?;
-        let count = 2 * (receive.chains() + transmit.chains());
+        let count = receive.chains() + transmit.chains();
         let buffers = dma.take_buffers(count, BUFFER_SIZE)?;
         Ok(Self {
             live: agreed.finish(),

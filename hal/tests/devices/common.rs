@@ -64,9 +64,8 @@ pub(crate) fn write(area: &elone_hal::dma::DmaBuffers, buffer: u16, bytes: &[u8]
     assert!(buffer < area.count() && bytes.len() <= usize::from(area.size()));
     let offset = usize::from(buffer) * usize::from(area.size());
     // SAFETY: within the area, as asserted, and the buffer is this side's.
-    let slice = unsafe {
-        std::slice::from_raw_parts_mut(area.base().as_ptr().add(offset), bytes.len())
-    };
+    let slice =
+        unsafe { std::slice::from_raw_parts_mut(area.base().as_ptr().add(offset), bytes.len()) };
     slice.copy_from_slice(bytes);
 }
 

@@ -52,7 +52,8 @@ fn a_region_ends_where_it_ends() {
 fn words_are_little_endian_and_seen_by_the_device() {
     let mut pool = DmaPool::on_host(4096);
     let region = pool.take(16, 16).expect("room");
-    let (words, halves) = (region.words64(0, 2).expect("room"), region.words16(0, 8).expect("room"));
+    let (words, halves) =
+        (region.words64(0, 2).expect("room"), region.words16(0, 8).expect("room"));
     words.store(0, 0x0102_0304_0506_0708);
     assert_eq!(memory::read(region.physical().0, 8), [8, 7, 6, 5, 4, 3, 2, 1]);
     memory::write(region.physical().0, &[0xcd, 0xab]);

@@ -108,7 +108,10 @@ fn refused_features_are_noticed() {
     let mut device = source(MODERN);
     device.quirks.refuses_features = true;
     let (device, transport) = open(device);
-    assert_eq!(Rng::probe(transport, &mut pool()).expect_err("refused"), ProbeError::FeaturesRefused);
+    assert_eq!(
+        Rng::probe(transport, &mut pool()).expect_err("refused"),
+        ProbeError::FeaturesRefused
+    );
     assert_eq!(device.lock().status & FAILED, FAILED);
 }
 
@@ -127,7 +130,10 @@ fn no_feature_is_taken_that_was_not_asked_for() {
 fn a_missing_busy_or_short_queue_is_named() {
     for version in [LEGACY, MODERN] {
         let (_, transport) = open(Virtio::new(version, NET, 0, &[8, 0], &[]));
-        assert_eq!(Net::probe(transport, &mut pool()).expect_err("no queue"), ProbeError::NoQueue(1));
+        assert_eq!(
+            Net::probe(transport, &mut pool()).expect_err("no queue"),
+            ProbeError::NoQueue(1)
+        );
 
         let (_, transport) = open(Virtio::new(version, NET, 0, &[8, 1], &[]));
         let error = Net::probe(transport, &mut pool()).expect_err("a chain has two parts");

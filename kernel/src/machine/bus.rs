@@ -128,7 +128,8 @@ impl<'t> Buses<'t> {
         &self,
         reg: Option<Value<'t>>,
     ) -> impl Iterator<Item = Result<PhysicalRange, Problem>> {
-        self.entries(reg).map(|entry| entry.and_then(|(start, length)| self.translate(start, length)))
+        self.entries(reg)
+            .map(|entry| entry.and_then(|(start, length)| self.translate(start, length)))
     }
 
     /// The next of the current node's `registers`, which must be there, and not empty.

@@ -6,7 +6,8 @@ use elone_hal::address::PhysicalRange;
 use fdt::nodes::NodeName;
 use heapless::Vec;
 
-use super::interrupt::{Controller, Wiring};
+use super::gic::Controller;
+use super::interrupt::Wiring;
 use super::node::Value;
 use super::tree::Node;
 use super::{DEPTH, Machine, Problem, UARTS, Uart, UartModel};
@@ -43,6 +44,11 @@ impl<'t> Consoles<'t> {
     ) -> Result<(), Problem> {
         let candidate = Candidate { model, registers, wiring, path: path.collect() };
         self.candidates.push(candidate).map_err(|_| Problem::NoRoom)
+    }
+
+    /// Whether there is no room for another UART.
+    pub(super) fn is_full(&self) -> bool {
+        self.candidates.is_full()
     }
 
     /// Gives `machine` its UARTs and its console.

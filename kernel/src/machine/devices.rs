@@ -1,14 +1,15 @@
 //! The devices that are known, by what they say that they are compatible with.
 
 use elone_hal::address::PhysicalRange;
-use heapless::Vec;
 
 use super::bus::Buses;
-use super::interrupt::{Controller, Wiring};
+use super::gic::{self, Controller};
+use super::interrupt::Wiring;
 use super::node::{Properties, Value};
 use super::survey::Survey;
+use super::timer::TimerWiring;
 use super::tree::{Node, name_of};
-use super::{Conduit, InterruptController, Machine, Problem, Rtc, Timer, UartModel, VirtioSlot};
+use super::{Conduit, Machine, Problem, Rtc, UartModel, VirtioSlot};
 
 /// What a node is to us.
 #[derive(Clone, Copy, Debug)]
@@ -54,51 +55,49 @@ impl<'t> Survey<'_, 't> {
         node: Node<'t>,
         properties: &Properties<'t>,
     ) -> Result<(), Problem> {
+        self.has_room_for(role)?;
         let wiring = Wiring::of(properties, self.buses.interrupt_parent());
         let registers = &mut self.buses.registers(properties.reg);
         match role {
             Role::Virtio => {
+                let dma_coherent = self.buses.dma_coherent();
+                let slot = Slot { node, registers: Buses::next(registers)?, wiring, dma_coherent };
+                self.slots.push(slot).map_err(|_| Problem::NoRoom)?;
+            }
+            Role::Pl011 | Role::Ns16550 => {
+                let model = match role {
+                    Role::Ns16550 => ns16550(properties)?,
+                    _ => UartModel::Pl011,
+                };
                 let registers = Buses::next(registers)?;
-                let slot = Slot { node, registers, wiring, dma_coherent: self.buses.dma_coherent() };
-                self.slots.push(slot).map_err(|_| Problem::NoRoom)
+                self.consoles.add(model, registers, wiring, self.buses.path())?;
             }
-            Role::Pl011 => {
-                let registers = Buses::next(registers)?;
-                self.consoles.add(UartModel::Pl011, registers, wiring, self.buses.path())
-            }
-            Role::Ns16550 => {
-                let registers = Buses::next(registers)?;
-                self.consoles.add(ns16550(properties)?, registers, wiring, self.buses.path())
-            }
-            Role::GicV2 => {
-                let (distributor, cpu_interface) = (Buses::next(registers)?, Buses::next(registers)?);
-                let controller = InterruptController::GicV2 { distributor, cpu_interface };
-                keep_first(&mut self.controller, controller_of(controller, properties)?)
-            }
-            Role::GicV3 => {
-                let controller = gic_v3(registers, properties)?;
-                keep_first(&mut self.controller, controller_of(controller, properties)?)
-            }
-            Role::Timer => keep_first(&mut self.timer, TimerWiring::of(node, wiring, properties)),
-            Role::Psci => keep_first(&mut self.machine.psci, conduit(properties)?),
-            Role::PsciWithNumbersOfItsOwn => Err(Problem::Unsupported),
-            Role::Pl031 => {
-                keep_first(&mut self.machine.rtc, Rtc::Pl031(Buses::next(registers)?))
-            }
-            Role::Mc146818 => {
-                keep_first(&mut self.machine.rtc, Rtc::Mc146818(Buses::next(registers)?))
-            }
+            Role::GicV2 => self.controller = Some(gic::v2(registers, properties)?),
+            Role::GicV3 => self.controller = Some(gic::v3(registers, properties)?),
+            Role::Timer => self.timer = Some(TimerWiring::of(node, wiring, properties)),
+            Role::Psci => self.machine.psci = Some(conduit(properties)?),
+            Role::PsciWithNumbersOfItsOwn => return Err(Problem::Unsupported),
+            Role::Pl031 => self.machine.rtc = Some(Rtc::Pl031(Buses::next(registers)?)),
+            Role::Mc146818 => self.machine.rtc = Some(Rtc::Mc146818(Buses::next(registers)?)),
         }
+        Ok(())
     }
-}
 
-/// Notes what there can be one of.
-fn keep_first<T>(place: &mut Option<T>, found: T) -> Result<(), Problem> {
-    if place.is_some() {
-        return Err(Problem::Second);
+    /// Whether there can be another one of the role. Asked before the node's addresses are
+    /// translated, so that a tree of nothing but devices does not take long.
+    fn has_room_for(&self, role: Role) -> Result<(), Problem> {
+        let (taken, problem) = match role {
+            Role::Virtio => (self.slots.is_full(), Problem::NoRoom),
+            Role::Pl011 | Role::Ns16550 => (self.consoles.is_full(), Problem::NoRoom),
+            Role::GicV2 | Role::GicV3 => (self.controller.is_some(), Problem::Second),
+            Role::Timer => (self.timer.is_some(), Problem::Second),
+            Role::Psci | Role::PsciWithNumbersOfItsOwn => {
+                (self.machine.psci.is_some(), Problem::Second)
+            }
+            Role::Pl031 | Role::Mc146818 => (self.machine.rtc.is_some(), Problem::Second),
+        };
+        if taken { Err(problem) } else { Ok(()) }
     }
-    *place = Some(found);
-    Ok(())
 }
 
 /// A 16550's layout (dt-schema, `8250.yaml`): bytes, one after the other, unless it says otherwise.
@@ -112,45 +111,6 @@ fn ns16550(properties: &Properties) -> Result<UartModel, Problem> {
     let access_width = byte(properties.reg_io_width, 1).filter(|width| matches!(width, 1 | 2 | 4));
     let access_width = access_width.ok_or(Problem::BadProperty("reg-io-width"))?;
     Ok(UartModel::Ns16550 { register_shift, access_width })
-}
-
-/// A GICv3's `reg`: the distributor, the redistributors' regions, then what hypervisors need.
-fn gic_v3(
-    registers: &mut impl Iterator<Item = Result<PhysicalRange, Problem>>,
-    properties: &Properties,
-) -> Result<InterruptController, Problem> {
-    let regions = match properties.redistributor_regions.map(Value::cell) {
-        None => 1,
-        Some(Some(regions @ 1..)) => regions,
-        Some(_) => return Err(Problem::BadProperty("#redistributor-regions")),
-    };
-    let redistributor_stride = match properties.redistributor_stride.map(Value::number) {
-        None | Some(Some(0)) => None,
-        Some(Some(stride)) if stride % REDISTRIBUTOR_FRAME == 0 => Some(stride),
-        Some(_) => return Err(Problem::BadProperty("redistributor-stride")),
-    };
-    let distributor = Buses::next(registers)?;
-    let mut redistributors = Vec::new();
-    for _ in 0..regions {
-        redistributors.push(Buses::next(registers)?).map_err(|_| Problem::NoRoom)?;
-    }
-    Ok(InterruptController::GicV3 { distributor, redistributors, redistributor_stride })
-}
-
-/// The size of one frame of a redistributor's registers (Arm IHI 0069, section 12.10).
-const REDISTRIBUTOR_FRAME: u64 = 0x1_0000;
-
-/// A controller, with what it takes to read interrupt specifiers for it.
-fn controller_of(
-    controller: InterruptController,
-    properties: &Properties,
-) -> Result<Controller, Problem> {
-    match properties.interrupt_cells.and_then(Value::cell) {
-        Some(specifier_cells @ (3 | 4)) => {
-            Ok(Controller { controller, handle: properties.handle(), specifier_cells })
-        }
-        _ => Err(Problem::BadProperty("#interrupt-cells")),
-    }
 }
 
 /// Where PSCI listens (Linux binding `psci.yaml`).
@@ -179,45 +139,9 @@ impl Slot<'_> {
             Ok(interrupt) => {
                 let before = |slot: &VirtioSlot| slot.registers.start() <= registers.start();
                 let place = machine.virtio.iter().rposition(before).map_or(0, |last| last + 1);
+                let slot = VirtioSlot { registers, interrupt, dma_coherent };
                 // There is room for as many slots as the walk has noted.
-                let _ = machine.virtio.insert(place, VirtioSlot { registers, interrupt, dma_coherent });
-            }
-            Err(problem) => machine.warn(name_of(&self.node), problem),
-        }
-    }
-}
-
-/// The interrupts of the core's timers, not understood yet, and which of them is which.
-#[derive(Debug)]
-pub(super) struct TimerWiring<'t> {
-    node: Node<'t>,
-    wiring: Wiring<'t>,
-    virtual_timer: Option<usize>,
-    physical_timer: Option<usize>,
-}
-
-impl<'t> TimerWiring<'t> {
-    /// By the names that the node gives its interrupts; without names their order is fixed
-    /// (Linux binding `arm,arch_timer.yaml`).
-    fn of(node: Node<'t>, wiring: Wiring<'t>, properties: &Properties<'t>) -> Self {
-        let place = |name: &[u8], usual| match properties.interrupt_names {
-            Some(names) => names.strings().position(|other| other == name),
-            None => Some(usual),
-        };
-        let (virtual_timer, physical_timer) = (place(b"virt", 2), place(b"phys", 1));
-        Self { node, wiring, virtual_timer, physical_timer }
-    }
-
-    /// Gives the timer to `machine`.
-    pub(super) fn resolve(&self, controller: &Controller, machine: &mut Machine) {
-        let interrupt = |place: Option<usize>| {
-            let place = place.ok_or(Problem::BadProperty("interrupt-names"))?;
-            controller.interrupt(self.wiring, place)
-        };
-        match interrupt(self.virtual_timer) {
-            Ok(virtual_timer) => {
-                let physical_timer = interrupt(self.physical_timer).ok();
-                machine.timer = Some(Timer { virtual_timer, physical_timer });
+                let _ = machine.virtio.insert(place, slot);
             }
             Err(problem) => machine.warn(name_of(&self.node), problem),
         }

@@ -14,7 +14,8 @@ pub enum MachineError {
     Version(u32),
     /// The tree says it is this many bytes: more than 2 MiB, the boot protocol's limit.
     TooLarge(u32),
-    /// The header names bytes that are not there. The tree was cut, or less of it was mapped.
+    /// A block, or the tree's end, lies outside of what there is of it: it was cut, or its header
+    /// is wrong.
     Truncated,
     /// The structure or strings block breaks the rules of its format.
     BadStructure,

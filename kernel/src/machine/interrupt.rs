@@ -3,6 +3,7 @@
 
 use elone_hal::{IntId, Trigger};
 
+use super::gic::Controller;
 use super::node::{Cells, Properties, Value};
 use super::{Interrupt, InterruptController, Problem};
 
@@ -32,47 +33,33 @@ impl<'t> Wiring<'t> {
     }
 }
 
-/// The machine's interrupt controller, and what is needed to read specifiers for it.
-#[derive(Debug)]
-pub(super) struct Controller {
-    pub(super) controller: InterruptController,
-    pub(super) handle: Option<u32>,
-    pub(super) specifier_cells: u32,
-}
-
 impl Controller {
-    /// The interrupt number `index` of a node's.
+    /// The interrupt number `index`, from zero on, of a node's.
     pub(super) fn interrupt(&self, wiring: Wiring, index: usize) -> Result<Interrupt, Problem> {
-        match wiring {
-            Wiring::None => Err(Problem::BadProperty("interrupts")),
-            Wiring::Inherited { parent, specifiers } => {
-                if parent.is_none() || parent != self.handle {
-                    return Err(Problem::ForeignInterrupt);
-                }
-                let malformed = Problem::BadProperty("interrupts");
-                let mut cells = specifiers.cells();
-                for _ in 0..index {
-                    self.specifier(&mut cells).ok_or(malformed)?;
-                }
-                self.decode(&mut cells).ok_or(malformed)
+        let (mut cells, malformed) = match wiring {
+            Wiring::None => return Err(Problem::BadProperty("interrupts")),
+            Wiring::Inherited { specifiers, .. } => {
+                (specifiers.cells(), Problem::BadProperty("interrupts"))
             }
-            Wiring::Extended(list) => {
-                let malformed = Problem::BadProperty("interrupts-extended");
-                let mut cells = list.cells();
-                for step in 0..=index {
-                    let parent = cells.next().ok_or(malformed)?;
-                    // How long another controller's specifier is, and so where ours begins, only
-                    // that controller could say.
-                    if self.handle != Some(parent) {
-                        return Err(Problem::ForeignInterrupt);
-                    }
-                    if step < index {
-                        self.specifier(&mut cells).ok_or(malformed)?;
-                    }
-                }
-                self.decode(&mut cells).ok_or(malformed)
+            Wiring::Extended(list) => (list.cells(), Problem::BadProperty("interrupts-extended")),
+        };
+        let mut next = || {
+            let parent = match wiring {
+                Wiring::Extended(_) => Some(cells.next().ok_or(malformed)?),
+                Wiring::Inherited { parent, .. } => parent,
+                Wiring::None => None,
+            };
+            // How long another controller's specifier is, and so where the next one begins, only
+            // that controller could say.
+            if parent.is_none() || parent != self.handle {
+                return Err(Problem::ForeignInterrupt);
             }
+            self.specifier(&mut cells).ok_or(malformed)
+        };
+        for _ in 0..index {
+            next()?;
         }
+        self.decode(next()?).ok_or(malformed)
     }
 
     /// Reads one specifier: type, number, flags, and the core set that some GICv3 trees add.
@@ -84,9 +71,8 @@ impl Controller {
 
     /// What a specifier means. `None` for numbers that no GIC of the kind has, and for interrupts
     /// that are wired to a part of the cores only: which part, is in a table that is not read here.
-    fn decode(&self, cells: &mut Cells) -> Option<Interrupt> {
-        let [kind, number, flags, cores] = self.specifier(cells)?;
-        let extended = matches!(self.controller, InterruptController::GicV3 { .. });
+    fn decode(&self, [kind, number, flags, cores]: [u32; 4]) -> Option<Interrupt> {
+        let extended = matches!(self.facts, InterruptController::GicV3 { .. });
         // The constructors of `IntId` take what is in range and assert the rest.
         let id = match kind {
             SPI if number < IntId::MAX_SPI_COUNT => IntId::spi(number),

@@ -46,7 +46,7 @@ impl<'t> Value<'t> {
 pub(super) struct Cells<'t>(&'t [u8]);
 
 impl Cells<'_> {
-    /// Reads one number of `count` cells: at most two, as addresses and sizes here have.
+    /// Reads one number of `count` cells; `None` if they are not there, or it needs over 64 bits.
     pub(super) fn number(&mut self, count: u32) -> Option<u64> {
         (0..count).try_fold(0_u64, |number, _| {
             (number >> 32 == 0).then_some(number << 32 | u64::from(self.next()?))

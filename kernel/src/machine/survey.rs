@@ -8,9 +8,10 @@ use heapless::{String, Vec};
 
 use super::bus::Buses;
 use super::console::Consoles;
-use super::devices::{Role, Slot, TimerWiring};
-use super::interrupt::Controller;
+use super::devices::{Role, Slot};
+use super::gic::Controller;
 use super::node::Properties;
+use super::timer::TimerWiring;
 use super::tree::{Node, Tree, name_of, range_to_the_end};
 use super::{Machine, MachineError, Problem, Reservation, VIRTIO_SLOTS};
 
@@ -67,7 +68,9 @@ impl<'t> Survey<'_, 't> {
         if !self.buses.enabled() {
             return Ok(());
         }
-        if let Some(role) = properties.compatible.and_then(Role::of) {
+        if depth == 2 && self.buses.parent_name() == "reserved-memory" {
+            self.reserve_all(node, properties)?;
+        } else if let Some(role) = properties.compatible.and_then(Role::of) {
             if let Err(problem) = self.add(role, node, properties) {
                 self.machine.warn(name_of(&node), problem);
             }
@@ -75,12 +78,10 @@ impl<'t> Survey<'_, 't> {
             self.add_memory(node, properties);
         } else if properties.is_type(b"cpu\0") {
             self.machine.cores += 1;
-        } else {
-            // Only now the name: most nodes need none, and it takes as long as all the rest.
-            match (depth, self.buses.parent_name(), name_of(&node).name) {
-                (1, _, "chosen") => self.choose(tree, properties),
-                (1, _, "aliases") => self.consoles.aliases = Some(node),
-                (2, "reserved-memory", _) => self.reserve_all(node, properties)?,
+        } else if depth == 1 {
+            match name_of(&node).name {
+                "chosen" => self.choose(tree, properties),
+                "aliases" => self.consoles.aliases = Some(node),
                 _ => {}
             }
         }
@@ -115,11 +116,7 @@ impl<'t> Survey<'_, 't> {
 
     /// Notes what a child of `/reserved-memory` reserves (section 3.5). One without `reg` asks the
     /// kernel to find it some memory, which is for the drivers that this kernel does not have.
-    fn reserve_all(
-        &mut self,
-        node: Node,
-        properties: &Properties<'t>,
-    ) -> Result<(), MachineError> {
+    fn reserve_all(&mut self, node: Node, properties: &Properties<'t>) -> Result<(), MachineError> {
         for entry in self.buses.entries(properties.reg) {
             let Ok((start, length)) = entry else {
                 self.machine.warn(name_of(&node), Problem::BadProperty("reg"));
@@ -151,7 +148,7 @@ impl<'t> Survey<'_, 't> {
                 timer.resolve(controller, machine);
             }
         }
-        machine.interrupt_controller = controller.take().map(|found| found.controller);
+        machine.interrupt_controller = controller.take().map(|found| found.facts);
         Ok(())
     }
 }

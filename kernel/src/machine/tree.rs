@@ -81,7 +81,8 @@ impl<'t> Tree<'t> {
     /// structure block does not end with its end token.
     pub fn open(bytes: &'t [u8]) -> Result<Self, MachineError> {
         let bytes = bytes.get(..Self::check(bytes)?).ok_or(MachineError::Truncated)?;
-        let fdt = fdt::Fdt::new_unaligned_fallible(bytes).map_err(|_| MachineError::BadStructure)?;
+        let fdt =
+            fdt::Fdt::new_unaligned_fallible(bytes).map_err(|_| MachineError::BadStructure)?;
         // The crate counts on this token: it looks for it from the end, without asking for room.
         if !fdt.structs_block().ends_with(&END) {
             return Err(MachineError::BadStructure);

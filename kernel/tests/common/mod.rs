@@ -84,7 +84,8 @@ impl Writer {
 
     /// Strings, each with its terminator.
     pub(crate) fn text(self, name: &str, strings: &[&str]) -> Self {
-        let value: Vec<u8> = strings.iter().flat_map(|text| [text.as_bytes(), &[0]].concat()).collect();
+        let value: Vec<u8> =
+            strings.iter().flat_map(|text| [text.as_bytes(), &[0]].concat()).collect();
         self.bytes(name, &value)
     }
 

@@ -135,7 +135,8 @@ impl Guest {
     /// # Errors
     /// It was not asked for.
     pub fn port_of(&self, protocol: Protocol, port: u16) -> Result<u16> {
-        let forward = self.forwards.iter().find(|one| (one.protocol, one.guest) == (protocol, port));
+        let forward =
+            self.forwards.iter().find(|one| (one.protocol, one.guest) == (protocol, port));
         Ok(forward.with_context(|| format!("port {port} is not forwarded"))?.host)
     }
 
@@ -280,7 +281,8 @@ mod tests {
 
     #[test]
     fn forwards_are_read_from_the_monitors_table() {
-        let line = "  TCP[HOST_FORWARD]  12       127.0.0.1 41705       10.0.2.15    80     0     0";
+        let line =
+            "  TCP[HOST_FORWARD]  12       127.0.0.1 41705       10.0.2.15    80     0     0";
         let forward = Forward { protocol: Protocol::Tcp, host: 41705, guest: 80 };
         assert_eq!(read_forward(line), Some(forward));
         assert_eq!(read_forward("  Protocol[State]    FD  Source Address  Port"), None);

@@ -171,7 +171,10 @@ impl Machine {
             return Ok(());
         };
         let (board, image) = (&self.board.name, escaped(&self.image));
-        ensure!(self.settings.is_empty(), "{board} hands no settings over: there is no boot loader");
+        ensure!(
+            self.settings.is_empty(),
+            "{board} hands no settings over: there is no boot loader"
+        );
         let loader = format!("loader,file={image},addr={address:#x},cpu-num=0,force-raw=on");
         command.args(["-device", &loader]);
         Ok(())

@@ -163,6 +163,23 @@ fn origin_form(target: &str) -> Result<&str, Status> {
     Ok(rest.find('/').map_or("/", |slash| &rest[slash..]))
 }
 
+/// Which bytes a host and its port are made of (RFC 3986, section 3.2.2).
+const HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let punctuation = b"-._~!$&'()*+;=:[]%";
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < punctuation.len() {
+        table[punctuation[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 /// What the header fields say that matters here.
 struct Fields {
     declared: Declared,
@@ -204,8 +221,10 @@ impl Fields {
     /// 9112, section 3.2).
     fn host(&mut self, value: &[u8]) -> Result<(), Status> {
         self.hosts += 1;
-        let strange = |byte: &u8| !byte.is_ascii_graphic() || b"/\\?#@\"<>,".contains(byte);
-        if value.iter().any(strange) { Err(Status::BadRequest) } else { Ok(()) }
+        if value.iter().all(|byte| HOST[usize::from(*byte)]) {
+            return Ok(());
+        }
+        Err(Status::BadRequest)
     }
 
     fn expect(&mut self, value: &[u8]) {

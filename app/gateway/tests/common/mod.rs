@@ -1,5 +1,5 @@
 //! What the tests share: a clock that stands still, a wire, a client, and a machine to show.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod clock;
 pub mod response;

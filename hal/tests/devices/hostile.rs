@@ -1,0 +1,290 @@
+//! Devices that break their protocol: an error, a reset, and no further word with them.
+
+use elone_hal::fake::ring::Chain;
+use elone_hal::fake::virtio::Virtio;
+use elone_hal::virtio::blk::{Blk, Operation};
+use elone_hal::virtio::console::Console;
+use elone_hal::virtio::net::Net;
+use elone_hal::virtio::rng::Rng;
+use elone_hal::virtio::{DeviceError, Fault};
+
+use crate::common::{CONSOLE, ENTROPY, EVENT_INDEX, LEGACY, MODERN, Shared, VARIANTS, open, pool};
+use crate::random::Random;
+use crate::{blk, net};
+
+/// A network with four buffers offered, of which the device has seen the chains.
+fn offered(variant: (u32, u64)) -> (Shared, Net, Vec<Chain>) {
+    let (device, mut net) = net::silent(variant, 256);
+    for buffer in 0..4 {
+        net.offer(buffer).expect("held");
+    }
+    net.flush();
+    let chains = std::iter::from_fn(|| device.lock().pop(0)).collect();
+    (device, net, chains)
+}
+
+/// The driver notices `fault`, has reset the device, and refuses everything from then on.
+fn broken(device: &Shared, net: &mut Net, fault: Fault) {
+    let error = DeviceError::Broken(fault);
+    let resets = device.lock().resets;
+    assert_eq!(net.received(), Err(error));
+    assert_eq!((device.lock().resets, device.lock().status), (resets + 1, 0));
+    let accesses = device.lock().accesses;
+    assert_eq!(net.received(), Err(error));
+    assert_eq!(net.sent(), Err(error));
+    assert_eq!(net.offer(100), Err(error));
+    assert_eq!(net.send(101, 64), Err(error));
+    net.flush();
+    assert!(!net.arm());
+    assert_eq!(net.configuration_changed(), Err(error));
+    assert_eq!(device.lock().accesses, accesses, "not spoken to again");
+}
+
+#[test]
+fn a_used_index_that_jumps_breaks_the_device() {
+    for variant in VARIANTS {
+        for index in [5, 6, 255, 256, 257, 0x8000, u16::MAX] {
+            let (device, mut net, _) = offered(variant);
+            device.lock().ring(0).write_used_index(index);
+            broken(&device, &mut net, Fault::IndexJump(index));
+        }
+    }
+}
+
+#[test]
+fn a_used_index_that_goes_back_breaks_the_device() {
+    let (device, mut net, chains) = offered((MODERN, 0));
+    device.lock().push(0, chains[0].head, 12);
+    device.lock().push(0, chains[1].head, 12);
+    assert!(matches!(net.received(), Ok(Some(_))));
+    assert!(matches!(net.received(), Ok(Some(_))));
+    device.lock().ring(0).write_used_index(1);
+    broken(&device, &mut net, Fault::IndexJump(u16::MAX));
+}
+
+#[test]
+fn a_chain_that_does_not_exist_breaks_the_device() {
+    for variant in VARIANTS {
+        for id in [1, 3, 128, 300, 0xffff, 0x1_0000, u32::MAX] {
+            let (device, mut net, _) = offered(variant);
+            device.lock().ring(0).push(id, 12);
+            broken(&device, &mut net, Fault::UnknownChain(id));
+        }
+    }
+}
+
+#[test]
+fn a_chain_that_is_free_or_comes_twice_breaks_the_device() {
+    for variant in VARIANTS {
+        let (device, mut net, _) = offered(variant);
+        device.lock().ring(0).push(100, 12);
+        broken(&device, &mut net, Fault::ChainNotInFlight(100));
+
+        let (device, mut net, chains) = offered(variant);
+        device.lock().push(0, chains[2].head, 12);
+        device.lock().push(0, chains[2].head, 12);
+        assert!(matches!(net.received(), Ok(Some(_))));
+        broken(&device, &mut net, Fault::ChainNotInFlight(u32::from(chains[2].head)));
+    }
+}
+
+#[test]
+fn a_chain_that_is_not_yet_published_breaks_the_device() {
+    let (device, mut net) = net::silent((MODERN, 0), 256);
+    net.send(1, 64).expect("held");
+    net.flush();
+    let first = device.lock().pop(1).expect("sent");
+    net.send(2, 64).expect("held"); // not flushed: the device should not know it
+    let fault = Fault::ChainNotInFlight(u32::from(first.head) + 2);
+    device.lock().ring(1).push(u32::from(first.head) + 2, 0);
+    assert_eq!(net.sent(), Err(DeviceError::Broken(fault)));
+}
+
+#[test]
+fn a_length_over_the_buffer_breaks_the_device() {
+    for (version, header) in [(LEGACY, 10), (MODERN, 12)] {
+        for length in [header + 2049, u32::MAX] {
+            let (device, mut net, chains) = offered((version, 0));
+            device.lock().push(0, chains[0].head, length);
+            broken(&device, &mut net, Fault::TooLong(length));
+        }
+        let (device, mut net, chains) = offered((version, 0));
+        device.lock().push(0, chains[0].head, header + 2048);
+        assert!(matches!(net.received(), Ok(Some((_, 2048)))), "as long as the buffer is fine");
+    }
+}
+
+#[test]
+fn a_length_under_the_header_breaks_the_device() {
+    for (version, header) in [(LEGACY, 10), (MODERN, 12)] {
+        let (device, mut net, chains) = offered((version, 0));
+        device.lock().push(0, chains[0].head, header - 1);
+        broken(&device, &mut net, Fault::TooShort(header - 1));
+        let (device, mut net, chains) = offered((version, 0));
+        device.lock().push(0, chains[0].head, header);
+        assert!(matches!(net.received(), Ok(Some((_, 0)))), "an empty frame is one");
+    }
+}
+
+#[test]
+fn memory_changed_after_it_was_checked_is_not_read_again() {
+    let (device, mut net, chains) = offered((MODERN, 0));
+    device.lock().push(0, chains[0].head, 12 + 50);
+    device.lock().push(0, chains[1].head, 12 + 60);
+    let ring = device.lock();
+    let (descriptors, available, used) = {
+        let queue = &ring.queues[0];
+        (queue.descriptors, queue.available, queue.used)
+    };
+    drop(ring);
+    assert!(matches!(net.received(), Ok(Some((_, 50)))));
+    // The device rewrites its past, and everything that is the driver's.
+    elone_hal::fake::memory::write(descriptors, &[0xff; 64 * 16]);
+    elone_hal::fake::memory::write(available + 4, &[0xff; 128]);
+    elone_hal::fake::memory::write(used + 4, &[0xff; 8]);
+    assert!(matches!(net.received(), Ok(Some((_, 60)))), "known from the driver's own copy");
+    assert_eq!(net.received(), Ok(None));
+}
+
+#[test]
+fn a_device_that_needs_a_reset_gets_it_and_no_more() {
+    for variant in VARIANTS {
+        let (device, mut net, _) = offered(variant);
+        net.configuration_changed().expect("nothing is wrong");
+        device.lock().need_reset();
+        assert!(net.interrupt_port().acknowledge().configuration());
+        let error = DeviceError::Broken(Fault::NeedsReset);
+        assert_eq!(net.configuration_changed(), Err(error));
+        broken_already(&mut net, error);
+        assert_eq!(device.lock().status, 0);
+    }
+}
+
+fn broken_already(net: &mut Net, error: DeviceError) {
+    assert_eq!((net.received(), net.sent(), net.offer(9)), (Err(error), Err(error), Err(error)));
+}
+
+#[test]
+fn a_hostile_disk_is_reset() {
+    let lies: [(fn(&Shared), Fault); 3] = [
+        (|device| device.lock().ring(0).write_used_index(2), Fault::IndexJump(2)),
+        (|device| drop(device.lock().ring(0).push(16, 1)), Fault::UnknownChain(16)),
+        (|device| drop(device.lock().ring(0).push(15, 1)), Fault::ChainNotInFlight(15)),
+    ];
+    for (lie, fault) in lies {
+        let (device, mut disk) = blk::silent((MODERN, crate::common::INDIRECT), 10);
+        disk.submit(Operation::Read, 0, 3, 512).expect("room");
+        lie(&device);
+        let error = DeviceError::Broken(fault);
+        assert_eq!(disk.completed(), Err(error));
+        assert_eq!(disk.submit(Operation::Read, 0, 4, 512), Err(error));
+        assert_eq!((disk.completed(), disk.arm()), (Err(error), false));
+        assert_eq!(device.lock().status, 0);
+    }
+}
+
+#[test]
+fn a_hostile_entropy_source_or_console_is_reset() {
+    let (device, transport) = open(Virtio::new(MODERN, ENTROPY, 0, &[8], &[]));
+    let mut source = Rng::probe(transport, &mut pool()).expect("a source");
+    source.request().expect("asked");
+    device.lock().ring(0).push(0, 65);
+    let error = DeviceError::Broken(Fault::TooLong(65));
+    assert_eq!(source.fill(&mut [0; 8], || true), Err(error));
+    assert_eq!((source.request(), source.arm(), device.lock().status), (Err(error), false, 0));
+
+    let (device, transport) = open(Virtio::new(MODERN, CONSOLE, 0, &[8, 8], &[]));
+    let mut console = Console::probe(transport, &mut pool()).expect("a console");
+    device.lock().ring(0).push(0, 257);
+    let error = DeviceError::Broken(Fault::TooLong(257));
+    assert_eq!(console.read(&mut [0; 8]), Err(error));
+    assert_eq!(console.write(b"x", || true), Err(error));
+    assert_eq!((console.arm(), device.lock().status), (false, 0));
+}
+
+/// One step of a device that does whatever comes to its mind.
+fn mischief(device: &Shared, random: &mut Random) {
+    let mut device = device.lock();
+    let queue = (random.below(2) & 1) as u16;
+    if device.status == 0 {
+        return;
+    }
+    let honest = device.ring(queue).waiting() <= 64 && random.below(10) != 0;
+    match (honest, random.below(5)) {
+        (true, _) => {
+            if let Some(chain) = device.pop(queue) {
+                let room = u64::from(chain.room());
+                let length = if room == 0 { 0 } else { 12 + random.below(room - 11) };
+                device.push(queue, chain.head, (length & 0xffff_ffff) as u32);
+            }
+        }
+        (_, 0) => device.ring(queue).write_used_index((random.below(0x1_0000) & 0xffff) as u16),
+        (_, 1) => drop(device.ring(queue).push((random.below(200) & 0xffff) as u32, 12)),
+        (_, 2) => drop(device.ring(queue).push(0, (random.below(1 << 32) & 0xffff_ffff) as u32)),
+        (_, 3) => {
+            let at = device.ring(queue).descriptors;
+            let word = random.below(u64::MAX);
+            elone_hal::fake::memory::write(at + random.below(200) * 8, &word.to_le_bytes());
+        }
+        _ => device.need_reset(),
+    }
+}
+
+#[test]
+fn whatever_a_device_does_no_buffer_gets_two_owners() {
+    let (runs, steps) = if cfg!(miri) { (6, 25) } else { (3_000, 200) };
+    let mut faults = std::collections::BTreeSet::new();
+    for run in 1..=runs {
+        let mut random = Random(run * 0x9e37_79b9_7f4a_7c15);
+        let version = if run % 2 == 0 { LEGACY } else { MODERN };
+        let (device, mut net) = net::silent((version, EVENT_INDEX), 256);
+        let mut held = [true; 128];
+        for _ in 0..steps {
+            let buffer = random.below(128) as usize;
+            let number = (buffer & 0xff) as u16;
+            let passed = match random.below(6) {
+                0 | 1 => net.offer(number).map(|()| held[buffer] = false),
+                2 => net.send(number, 64).map(|()| held[buffer] = false),
+                3 => net.received().map(|frame| {
+                    if let Some((number, length)) = frame {
+                        assert!(length <= 2048 && !held[usize::from(number)]);
+                        held[usize::from(number)] = true;
+                    }
+                }),
+                4 => net.sent().map(|sent| {
+                    if let Some(number) = sent {
+                        assert!(!held[usize::from(number)]);
+                        held[usize::from(number)] = true;
+                    }
+                }),
+                _ => {
+                    net.flush();
+                    mischief(&device, &mut random);
+                    if random.below(8) == 0 { net.configuration_changed() } else { Ok(()) }
+                }
+            };
+            match passed {
+                Err(DeviceError::Broken(fault)) => {
+                    assert_eq!(device.lock().status, 0, "it was reset");
+                    faults.insert(std::mem::discriminant(&fault).hash_like());
+                    break;
+                }
+                Err(DeviceError::BadBuffer) => assert!(!held[buffer]),
+                Err(DeviceError::Full) | Ok(()) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(cfg!(miri) || faults.len() >= 5, "every kind of fault was met: {faults:?}");
+}
+
+/// A name for a kind of fault, to count kinds by.
+trait HashLike {
+    fn hash_like(&self) -> String;
+}
+
+impl HashLike for std::mem::Discriminant<Fault> {
+    fn hash_like(&self) -> String {
+        format!("{self:?}")
+    }
+}

@@ -1,0 +1,66 @@
+//! The interrupt controller's node (Linux bindings `arm,gic.yaml` and `arm,gic-v3.yaml`).
+
+use elone_hal::address::PhysicalRange;
+use heapless::Vec;
+
+use super::bus::Buses;
+use super::node::{Properties, Value};
+use super::{InterruptController, Problem};
+
+/// The machine's interrupt controller, and what it takes to read interrupt specifiers for it.
+#[derive(Debug)]
+pub(super) struct Controller {
+    pub(super) facts: InterruptController,
+    /// What nodes call it by.
+    pub(super) handle: Option<u32>,
+    /// How many cells a specifier has: three, or with a fourth one for a set of cores.
+    pub(super) specifier_cells: u32,
+}
+
+impl Controller {
+    fn new(facts: InterruptController, properties: &Properties) -> Result<Self, Problem> {
+        match properties.interrupt_cells.and_then(Value::cell) {
+            Some(specifier_cells @ (3 | 4)) => {
+                Ok(Self { facts, handle: properties.handle(), specifier_cells })
+            }
+            _ => Err(Problem::BadProperty("#interrupt-cells")),
+        }
+    }
+}
+
+/// A GICv2's `reg`: the distributor, the interface to the core, then what hypervisors need.
+pub(super) fn v2(
+    registers: &mut impl Iterator<Item = Result<PhysicalRange, Problem>>,
+    properties: &Properties,
+) -> Result<Controller, Problem> {
+    let distributor = Buses::next(registers)?;
+    let cpu_interface = Buses::next(registers)?;
+    Controller::new(InterruptController::GicV2 { distributor, cpu_interface }, properties)
+}
+
+/// A GICv3's `reg`: the distributor, the redistributors' regions, then what hypervisors need.
+pub(super) fn v3(
+    registers: &mut impl Iterator<Item = Result<PhysicalRange, Problem>>,
+    properties: &Properties,
+) -> Result<Controller, Problem> {
+    let regions = match properties.redistributor_regions.map(Value::cell) {
+        None => 1,
+        Some(Some(regions @ 1..)) => regions,
+        Some(_) => return Err(Problem::BadProperty("#redistributor-regions")),
+    };
+    let redistributor_stride = match properties.redistributor_stride.map(Value::number) {
+        None | Some(Some(0)) => None,
+        Some(Some(stride)) if stride % REDISTRIBUTOR_FRAME == 0 => Some(stride),
+        Some(_) => return Err(Problem::BadProperty("redistributor-stride")),
+    };
+    let distributor = Buses::next(registers)?;
+    let mut redistributors = Vec::new();
+    for _ in 0..regions {
+        redistributors.push(Buses::next(registers)?).map_err(|_| Problem::NoRoom)?;
+    }
+    let facts = InterruptController::GicV3 { distributor, redistributors, redistributor_stride };
+    Controller::new(facts, properties)
+}
+
+/// The size of one frame of a redistributor's registers (Arm IHI 0069, section 12.10).
+const REDISTRIBUTOR_FRAME: u64 = 0x1_0000;

@@ -1,0 +1,145 @@
+//! What the kernel does for its application: time, sleep, registers, entropy, status, console.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::scenario::scenarios;
+use crate::{Context, Ending, Network, Scenario};
+
+pub(super) const SCENARIOS: &[Scenario] = scenarios!["kernel":
+    Quick the_timer_is_exact,
+    Quick idle_sleeps,
+    Quick registers_survive_interrupts,
+    Quick entropy_differs,
+    Quick without_entropy_it_says_so,
+    Quick require_entropy_refuses_to_boot,
+    Quick the_exit_status_arrives,
+    Quick the_console_is_read,
+    Quick the_machine_is_described,
+    Quick a_machine_without_devices_is_described,
+];
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// With `-icount` time is made of instructions, so how late a sleep ends does not depend on the
+/// host: what is measured is the path from the timer's interrupt back to whoever slept.
+fn the_timer_is_exact(context: &Context) -> Result<()> {
+    for board in ["qemu-virt", "qemu-virt-gicv3"] {
+        let machine = context.machine(board, "timer_is_exact")?;
+        let ending = machine.argument("-icount").argument("shift=0,sleep=off").boot()?;
+        let ending = ending.ending(PATIENCE)?;
+        ending.expect_status(0)?;
+        let late = ending.console.lines().find_map(|line| {
+            line.split("at most ").nth(1)?.split(' ').next()?.parse::<u64>().ok()
+        });
+        let late = late.with_context(|| format!("no lateness: {ending}"))?;
+        ensure!(late < 20_000, "{late} ns late on {board}");
+    }
+    Ok(())
+}
+
+fn idle_sleeps(context: &Context) -> Result<()> {
+    for board in ["qemu-virt", "qemu-virt-gicv3", "qemu-virt-modern"] {
+        let ending = context.machine(board, "idle_sleeps")?.boot()?.ending(PATIENCE)?;
+        ending.expect_status(0)?;
+    }
+    Ok(())
+}
+
+fn registers_survive_interrupts(context: &Context) -> Result<()> {
+    for board in ["qemu-virt", "qemu-virt-gicv3"] {
+        let ending = context.machine(board, "registers_survive_interrupts")?.boot()?;
+        ending.ending(PATIENCE)?.expect_status(0)?;
+    }
+    Ok(())
+}
+
+fn entropy_differs(context: &Context) -> Result<()> {
+    let mut seen = HashSet::new();
+    for _ in 0..4 {
+        let ending = context.machine("qemu-virt", "entropy_differs")?.boot()?.ending(PATIENCE)?;
+        ending.expect_status(0)?;
+        let line = ending.console.lines().find_map(|line| line.split("entropy ").nth(1));
+        let bytes = line.with_context(|| format!("no entropy: {ending}"))?.trim().to_owned();
+        ensure!(bytes.len() == 32 && seen.insert(bytes.clone()), "{bytes} again");
+    }
+    Ok(())
+}
+
+/// Neither device, nor seeds in the tree, nor a core that has any.
+fn barren(context: &Context, setting: &str) -> Result<Ending> {
+    let machine = context.machine("qemu-virt", "entropy_differs")?.without_entropy();
+    let machine = machine.argument("-machine").argument("dtb-randomness=off");
+    machine.setting(setting).boot()?.ending(PATIENCE)
+}
+
+fn without_entropy_it_says_so(context: &Context) -> Result<()> {
+    let ending = barren(context, "app.none=1")?;
+    ending.expect_status(1)?;
+    ensure!(ending.console.contains("no source of entropy"), "no warning: {ending}");
+    ensure!(ending.console.contains("has given no entropy"), "no refusal: {ending}");
+    Ok(())
+}
+
+fn require_entropy_refuses_to_boot(context: &Context) -> Result<()> {
+    let ending = barren(context, "require-entropy")?;
+    ending.expect_status(100)?;
+    ensure!(ending.console.contains("`require-entropy` is set"), "no reason: {ending}");
+    ensure!(!ending.console.contains("] INFO  entropy_differs"), "it ran: {ending}");
+    Ok(())
+}
+
+fn the_exit_status_arrives(context: &Context) -> Result<()> {
+    for status in [0, 1, 7, 255] {
+        let machine = context.machine("qemu-virt", "exit_status_arrives")?;
+        let ending = machine.setting(&format!("app.status={status}")).boot()?.ending(PATIENCE)?;
+        ending.expect_status(status)?;
+    }
+    Ok(())
+}
+
+fn the_console_is_read(context: &Context) -> Result<()> {
+    let mut guest = context.machine("qemu-virt", "console_is_read")?.boot()?;
+    guest.wait_for("type a line", PATIENCE)?;
+    guest.type_in(b"well, hello\n")?;
+    let ending = guest.ending(PATIENCE)?;
+    ending.expect_status(0)?;
+    ensure!(ending.console.contains("you said WELL, HELLO"), "not heard: {ending}");
+    Ok(())
+}
+
+fn the_machine_is_described(context: &Context) -> Result<()> {
+    let file = context.scratch.join("three-sectors.disk");
+    std::fs::create_dir_all(&context.scratch)?;
+    std::fs::write(&file, [0; 3 * 512])?;
+    let machine = context.machine("qemu-virt-el2", "machine_is_described")?.memory(96).disk(&file);
+    let ending = machine.boot()?.ending(PATIENCE)?;
+    ending.expect_status(0)?;
+    for words in [
+        "entered EL2 application EL1",
+        "hypervisor [none] board [linux,dummy-virt]",
+        "core [Cortex-A72] controller [GICv2]",
+        "memory 100663296",
+        "disk 0: 3 sectors, read only: false",
+        "disk 1: no such device on this machine",
+        "net: mac [52, 54, 0, 12, 34, 56] mtu 1500",
+        "net again: the device has an owner already",
+    ] {
+        ensure!(ending.console.contains(words), "{words:?} is not in {ending}");
+    }
+    let date = ending.console.lines().find_map(|line| line.split(": date ").nth(1));
+    let date: u64 = date.with_context(|| format!("no date: {ending}"))?.trim().parse()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    ensure!(now.abs_diff(date) <= 120, "the date is {date}, here it is {now}");
+    Ok(())
+}
+
+fn a_machine_without_devices_is_described(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "machine_is_described")?;
+    let ending = machine.network(Network::Absent).without_entropy().boot()?.ending(PATIENCE)?;
+    ending.expect_status(0)?;
+    ensure!(ending.console.contains("net: no such device on this machine"), "{ending}");
+    Ok(())
+}
