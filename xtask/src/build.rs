@@ -21,6 +21,8 @@ pub(crate) const TARGET: &str = "aarch64-unknown-none";
 const RUSTFLAGS: &[&str] = &[
     // The kernel maps the image where it is linked, wherever it was loaded.
     "-Crelocation-model=static",
+    // Rust runs with the MMU on, where memory may be accessed at any address.
+    "-Ctarget-feature=-strict-align",
     // A fault's report walks the frames.
     "-Cforce-frame-pointers=yes",
     // Permissions change at page boundaries, and pages have 4 KiB.

@@ -30,7 +30,10 @@ pub(crate) const fn claim(_: &[elone_gate::MemoryRange]) {}
 
 #[cfg(target_os = "none")]
 mod target {
-    #![expect(unsafe_code, reason = "the allocator takes over memory that the kernel gave by address")]
+    #![expect(
+        unsafe_code,
+        reason = "the allocator takes over memory that the kernel gave by address"
+    )]
 
     use elone_gate::MemoryRange;
     use talc::lock_api::{GuardSend, RawMutex};
@@ -47,7 +50,6 @@ mod target {
     // SAFETY: the lock must never be held twice. The application is one thread of execution (gate,
     // crate docs), and the allocator calls nobody while it holds the lock.
     unsafe impl RawMutex for NoContention {
-        #[expect(clippy::declare_interior_mutable_const, reason = "the trait wants it")]
         const INIT: Self = Self;
         type GuardMarker = GuardSend;
 

@@ -42,13 +42,11 @@ impl Platform {
     }
 
     /// The first network interface, to be configured.
-    #[must_use]
     pub const fn net(&self) -> NetBuilder {
         NetBuilder::new(0, self.start.network)
     }
 
     /// The `index`-th network interface, counted from 0, to be configured.
-    #[must_use]
     pub const fn net_at(&self, index: u8) -> NetBuilder {
         NetBuilder::new(index, self.start.network)
     }

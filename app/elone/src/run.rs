@@ -11,8 +11,8 @@ use core::cell::{Cell, RefCell};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use elone_gate::{Events, Nanoseconds, Start, calls};
-use embassy_executor::raw::{Executor, TaskStorage};
 use embassy_executor::Spawner;
+use embassy_executor::raw::{Executor, TaskStorage};
 
 use crate::signals::{self, Signals};
 use crate::{Platform, timers};

@@ -3,7 +3,10 @@
 //! A [`Buffer`] is the right to touch its bytes. [`Shared::lend`] takes that right and gives the
 //! number that the gate wants; [`Shared::returned`] turns a number from the gate back into the
 //! right, if it was lent. So no number, however wrong, ever makes a second owner.
-#![expect(unsafe_code, reason = "the one place where a buffer's number becomes the right to its bytes")]
+#![expect(
+    unsafe_code,
+    reason = "the one place where a buffer's number becomes the right to its bytes"
+)]
 
 use alloc::vec::Vec;
 use elone_gate::{Area, Buffer, BufferId};

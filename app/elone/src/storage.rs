@@ -102,7 +102,11 @@ impl Disk {
         let sectors = (length / SECTOR) as u64;
         let end = sector.checked_add(sectors);
         let inside = end.is_some_and(|end| end <= self.0.info.sectors);
-        if inside && length.is_multiple_of(SECTOR) { Ok(()) } else { Err(gate::Error::OutOfRange.into()) }
+        if inside && length.is_multiple_of(SECTOR) {
+            Ok(())
+        } else {
+            Err(gate::Error::OutOfRange.into())
+        }
     }
 
     /// As much as one request can move.

@@ -68,8 +68,9 @@ impl Timers {
 fn place_in_task(waker: &Waker) -> Option<&'static mut TimerQueueItem> {
     unsafe extern "Rust" {
         // Defined by embassy-executor 0.10, `raw/mod.rs`, with just this signature.
-        fn __try_embassy_time_queue_item_from_waker(waker: &Waker)
-        -> Option<&'static mut TimerQueueItem>;
+        fn __try_embassy_time_queue_item_from_waker(
+            waker: &Waker,
+        ) -> Option<&'static mut TimerQueueItem>;
     }
     // SAFETY: the reference must be the only one. It is used by one call of the queue, which is the only
     // timer queue of this application, and is gone when that call returns.

@@ -1,4 +1,5 @@
 //! The echo application, whole, against a peer on a cable.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! The network of an application, against a peer on a cable: what holds beside the echo.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod peer;
 
@@ -183,7 +184,7 @@ fn datagrams_come_and_go() {
     }
 }
 
-pub fn udp_socket(port: u16) -> udp::Socket<'static> {
+fn udp_socket(port: u16) -> udp::Socket<'static> {
     let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; 16_384]);
     let mut socket = udp::Socket::new(buffer(), buffer());
     socket.bind(port).unwrap();

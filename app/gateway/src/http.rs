@@ -2,9 +2,26 @@
 //!
 //! # Why a server of our own
 //!
-//! The rule of the house is a well-kept library. Two were measured for this; the parser that is
-//! used, `httparse`, is one, and what stands around it here is what they lack.
-//! MEASURED
+//! The rule of the house is a well-kept library, so both that there are were measured: one
+//! keep-alive `GET` of 83 bytes, a response of about 190, over a pipe in memory, release build,
+//! counted by callgrind (x86_64; `examples/requests.rs` repeats it for this server).
+//!
+//! | server           | instructions a request | writes a response | reads a request |
+//! |------------------|-----------------------:|------------------:|----------------:|
+//! | picoserve 0.20.1 |                 12,300 |                 8 |               1 |
+//! | edge-http 0.8.0  |                 16,900 |                28 |              82 |
+//! | this             |                  3,200 |                 1 |               1 |
+//!
+//! Each write may become a segment. Beyond the figures: picoserve takes a `Content-Length` that it
+//! cannot read for 0 and knows no chunks in requests, so it may see other requests than the relay
+//! in front of it does; edge-http closes on a malformed request without a status; neither tells
+//! 408, 414 and 431 apart. What is well kept is used: `httparse` reads the grammar.
+//!
+//! # What it does without
+//!
+//! No `Date` (RFC 9110, section 6.6.1 asks it of servers that have a clock: reading this one's is
+//! an exit to the hypervisor a request, more than all the rest), no compression, no ranges, no TLS.
+
 mod answer;
 mod chunks;
 mod connection;

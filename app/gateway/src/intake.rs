@@ -36,8 +36,14 @@ pub fn read(content: &[u8], keep: &mut dyn FnMut(Reading)) -> Result<usize, Refu
     let mut scratch = [0; STRING];
     let counting = Counting { content, taken: &taken };
     let mut parser = StreamParser::<_, DefaultConfig>::with_config(counting, &mut scratch);
-    let mut intake =
-        Intake { content, state: State::Start, index: None, start: 0, draft: Draft::NONE, count: 0 };
+    let mut intake = Intake {
+        content,
+        state: State::Start,
+        index: None,
+        start: 0,
+        draft: Draft::NONE,
+        count: 0,
+    };
     loop {
         let before = taken.get();
         match parser.next_event() {

@@ -1,93 +1,10 @@
-//! The gateway, on an Elone machine: listens on port 80.
+//! The gateway, as the application of an Elone machine.
 #![no_std]
 #![no_main]
 
-use elone::gate::Level;
-use elone::net::Net;
-use elone::{Platform, info};
-use gateway::Gateway;
-use gateway::attend::{LIMIT, SPARE, attend};
-use gateway::machine::{About, Configured, Heap, Machine, Network};
-use gateway::turnstile::Turnstile;
-
-/// HTTP (RFC 9110, section 4.2.1).
-const PORT: u16 = 80;
+mod application;
 
 #[elone::main]
-async fn main(platform: Platform) -> Result<(), elone::Error> {
-    let net = platform.net().configured().await?;
-    let gateway = elone::forever(Gateway::new(Elone::new(platform, net), LIMIT as u64));
-    let listener = elone::forever(net.bind(PORT).await?);
-    let turnstile = elone::forever(Turnstile::new(LIMIT + SPARE));
-    for task in 0..LIMIT + SPARE {
-        platform.spawn(attend(task, turnstile, listener, gateway));
-    }
-    info!("listening on {}", core::net::SocketAddr::new(net.address(), PORT));
-    platform.shutdown().await;
-    Ok(())
-}
-
-/// The machine that Elone runs on.
-struct Elone {
-    about: About,
-    configured: Configured,
-    net: Net,
-}
-
-impl Elone {
-    fn new(platform: Platform, net: Net) -> Self {
-        let machine = platform.machine();
-        let about = About {
-            entered_at: name(machine.entered_at),
-            running_at: name(machine.application_at),
-            hypervisor: machine.hypervisor,
-            board: machine.board,
-            core: machine.core,
-            interrupt_controller: machine.interrupt_controller,
-            memory: machine.memory,
-            version: machine.version,
-        };
-        let configured = match platform.network() {
-            elone::gate::Network::Dhcp => Configured::Dhcp,
-            elone::gate::Network::Static { .. } => Configured::Static,
-        };
-        Self { about, configured, net }
-    }
-}
-
-impl Machine for Elone {
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn network(&self) -> Network {
-        let (address, traffic) = (self.net.address(), self.net.traffic());
-        Network {
-            address: (!address.is_unspecified()).then_some(address),
-            gateway: self.net.gateway(),
-            mac: self.net.mac(),
-            configured: self.configured,
-            received: traffic.frames_in,
-            sent: traffic.frames_out,
-        }
-    }
-
-    fn heap(&self) -> Option<Heap> {
-        let usage = elone::heap::usage();
-        let (used, free) = (usage.allocated as u64, usage.free as u64);
-        (used > 0).then_some(Heap { used, size: used + free })
-    }
-
-    fn date(&self) -> Option<u64> {
-        elone::wall_clock().ok().map(|date| date.0 / 1_000_000_000)
-    }
-}
-
-fn name(level: Level) -> &'static str {
-    match level {
-        Level::El0 => "EL0",
-        Level::El1 => "EL1",
-        Level::El2 => "EL2",
-        Level::El3 => "EL3",
-    }
+async fn main(platform: elone::Platform) -> Result<(), elone::Error> {
+    application::run(platform).await
 }

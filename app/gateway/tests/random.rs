@@ -29,13 +29,60 @@ impl Chance {
 
 /// Pieces of requests, good and bad, so that chance gets past the first byte.
 const PIECES: &[&str] = &[
-    "GET ", "POST ", "HEAD ", "PUT ", "/", "/health", "/api/readings", "/api/status", "/metrics",
-    "?sensor=", "?limit=5", "&since=", "%2", " HTTP/1.1", " HTTP/1.0", " HTTP/2.0", "\r\n", "\n", "\r",
-    "\r\n\r\n", "Host: x\r\n", "Content-Length: ", "Content-Length: 2\r\n", "Content-Length: 24\r\n",
-    "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n", ": ", "0\r\n",
-    "5\r\n", "18\r\n", "2;x=y\r\n", "fff\r\n", "[]", "{}", "[", "]", "{", "}", "\"", "\\u00", ",", ":",
-    "{\"sensor\":\"a\",\"value\":1}", "\"sensor\"", "\"value\"", "-1.5e3", "1e999", "null", "\0", "\x7f",
-    "ÿ", "                ", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "GET ",
+    "POST ",
+    "HEAD ",
+    "PUT ",
+    "/",
+    "/health",
+    "/api/readings",
+    "/api/status",
+    "/metrics",
+    "?sensor=",
+    "?limit=5",
+    "&since=",
+    "%2",
+    " HTTP/1.1",
+    " HTTP/1.0",
+    " HTTP/2.0",
+    "\r\n",
+    "\n",
+    "\r",
+    "\r\n\r\n",
+    "Host: x\r\n",
+    "Content-Length: ",
+    "Content-Length: 2\r\n",
+    "Content-Length: 24\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Expect: 100-continue\r\n",
+    "Connection: close\r\n",
+    ": ",
+    "0\r\n",
+    "5\r\n",
+    "18\r\n",
+    "2;x=y\r\n",
+    "fff\r\n",
+    "[]",
+    "{}",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "\\u00",
+    ",",
+    ":",
+    "{\"sensor\":\"a\",\"value\":1}",
+    "\"sensor\"",
+    "\"value\"",
+    "-1.5e3",
+    "1e999",
+    "null",
+    "\0",
+    "\x7f",
+    "ÿ",
+    "                ",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "POST /api/readings HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\n\r\n{\"sensor\":\"a\",\"value\":1}",
     "POST /api/readings HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
     "GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -68,7 +115,8 @@ fn every_connection_ends_whatever_arrives() {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let bytes = input(&mut chance);
         let run = catch_unwind(AssertUnwindSafe(|| end(gateway, &bytes, Chance(seed))));
-        answered += run.unwrap_or_else(|_| panic!("seed {seed}: {:?}", String::from_utf8_lossy(&bytes)));
+        answered +=
+            run.unwrap_or_else(|_| panic!("seed {seed}: {:?}", String::from_utf8_lossy(&bytes)));
     }
     // Chance must find its way in, or it tests nothing.
     assert!(answered as u64 > ROUNDS / 2, "{answered} answers");
@@ -76,7 +124,11 @@ fn every_connection_ends_whatever_arrives() {
 }
 
 /// Sends the bytes in some segments, waits for the end, and returns how many answers there were.
-fn end(gateway: &'static gateway::Gateway<common::Fake>, bytes: &[u8], mut chance: Chance) -> usize {
+fn end(
+    gateway: &'static gateway::Gateway<common::Fake>,
+    bytes: &[u8],
+    mut chance: Chance,
+) -> usize {
     let mut client = Client::of(gateway);
     let mut rest = bytes;
     while !rest.is_empty() && client.wire.closed() == Closed::Open {

@@ -105,9 +105,22 @@ fn what_is_refused_is_refused_by_name_and_place() {
 
 #[test]
 fn what_is_hardly_json_is_refused_somewhere() {
-    for content in
-        ["", " ", "{", "}", "[}", "{]", "[,]", "[{},]", "{\"a\"}", "{,}", "\u{feff}{}", "[]x", "[][]", "{}{}"]
-    {
+    for content in [
+        "",
+        " ",
+        "{",
+        "}",
+        "[}",
+        "{]",
+        "[,]",
+        "[{},]",
+        "{\"a\"}",
+        "{,}",
+        "\u{feff}{}",
+        "[]x",
+        "[][]",
+        "{}{}",
+    ] {
         let response = post(gateway(), content);
         assert_eq!(response.status, 400, "{content:?}");
         assert!(response.text().contains("\"error\":"), "{content:?}");
@@ -119,7 +132,8 @@ fn what_is_hardly_json_is_refused_somewhere() {
 #[test]
 fn a_field_name_cannot_break_out_of_the_answer() {
     let response = post(gateway(), r#"{"\"},\n<b>\\":1}"#);
-    let expected = "{\"error\":\"unknown field\",\"field\":\"\\\"},\\u000a<b>\\\\\",\"at\":1,\"line\":1}\n";
+    let expected =
+        "{\"error\":\"unknown field\",\"field\":\"\\\"},\\u000a<b>\\\\\",\"at\":1,\"line\":1}\n";
     assert_eq!(response.text(), expected);
     let long = format!("{{\"{}\":1}}", "ä".repeat(60));
     let shown = format!("\"field\":\"{}\"", "ä".repeat(16));

@@ -6,6 +6,7 @@ use crate::address::PhysicalRange;
 
 global_asm!(include_str!("entry.s"));
 global_asm!(include_str!("vectors.s"));
+global_asm!(include_str!("memory.s"));
 
 unsafe extern "C" {
     static __image_start: u8;

@@ -39,6 +39,11 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Virtio> {
         bus::lock(&self.0)
     }
+
+    /// Asks the device several things in one expression, or does something to it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Virtio) -> T) -> T {
+        look(&mut self.lock())
+    }
 }
 
 /// Puts a device on the bus and opens its slot.

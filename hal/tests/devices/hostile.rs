@@ -2,7 +2,7 @@
 
 use elone_hal::fake::ring::Chain;
 use elone_hal::fake::virtio::Virtio;
-use elone_hal::virtio::blk::{Blk, Operation};
+use elone_hal::virtio::blk::Operation;
 use elone_hal::virtio::console::Console;
 use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
@@ -28,7 +28,7 @@ fn broken(device: &Shared, net: &mut Net, fault: Fault) {
     let error = DeviceError::Broken(fault);
     let resets = device.lock().resets;
     assert_eq!(net.received(), Err(error));
-    assert_eq!((device.lock().resets, device.lock().status), (resets + 1, 0));
+    assert_eq!(device.look(|device| (device.resets, device.status)), (resets + 1, 0));
     let accesses = device.lock().accesses;
     assert_eq!(net.received(), Err(error));
     assert_eq!(net.sent(), Err(error));
@@ -168,8 +168,11 @@ fn broken_already(net: &mut Net, error: DeviceError) {
 fn a_hostile_disk_is_reset() {
     let lies: [(fn(&Shared), Fault); 3] = [
         (|device| device.lock().ring(0).write_used_index(2), Fault::IndexJump(2)),
-        (|device| drop(device.lock().ring(0).push(16, 1)), Fault::UnknownChain(16)),
-        (|device| drop(device.lock().ring(0).push(15, 1)), Fault::ChainNotInFlight(15)),
+        (|device| device.look(|device| _ = device.ring(0).push(16, 1)), Fault::UnknownChain(16)),
+        (
+            |device| device.look(|device| _ = device.ring(0).push(15, 1)),
+            Fault::ChainNotInFlight(15),
+        ),
     ];
     for (lie, fault) in lies {
         let (device, mut disk) = blk::silent((MODERN, crate::common::INDIRECT), 10);
@@ -219,8 +222,8 @@ fn mischief(device: &Shared, random: &mut Random) {
             }
         }
         (_, 0) => device.ring(queue).write_used_index((random.below(0x1_0000) & 0xffff) as u16),
-        (_, 1) => drop(device.ring(queue).push((random.below(200) & 0xffff) as u32, 12)),
-        (_, 2) => drop(device.ring(queue).push(0, (random.below(1 << 32) & 0xffff_ffff) as u32)),
+        (_, 1) => _ = device.ring(queue).push((random.below(200) & 0xffff) as u32, 12),
+        (_, 2) => _ = device.ring(queue).push(0, (random.below(1 << 32) & 0xffff_ffff) as u32),
         (_, 3) => {
             let at = device.ring(queue).descriptors;
             let word = random.below(u64::MAX);

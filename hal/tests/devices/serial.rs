@@ -84,12 +84,18 @@ fn receive_interrupts_are_enabled_taken_back_and_disabled() {
     assert_eq!(bus::lock(&port).enabled, 0);
 }
 
+/// Control and line control.
+fn registers(port: &Shared<serial::Pl011>) -> (u32, u32) {
+    let port = bus::lock(port);
+    (port.control, port.line)
+}
+
 #[test]
 fn a_port_that_firmware_enabled_keeps_its_line_control() {
     let (port, _) = pl011(serial::Pl011 { control: 1, line: 0x60, ..serial::Pl011::default() });
-    assert_eq!((bus::lock(&port).control, bus::lock(&port).line), (0x301, 0x60));
+    assert_eq!(registers(&port), (0x301, 0x60));
     let (port, _) = pl011(serial::Pl011::default());
-    assert_eq!((bus::lock(&port).control, bus::lock(&port).line), (0x301, 0x70));
+    assert_eq!(registers(&port), (0x301, 0x70));
 }
 
 #[test]

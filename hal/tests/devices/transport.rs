@@ -69,7 +69,7 @@ fn a_device_of_another_kind_is_left_alone() {
     let (device, transport) = open(source(MODERN));
     let error = transport.begin(DeviceId::NET).expect_err("another kind");
     assert_eq!(error, ProbeError::WrongDevice(DeviceId::ENTROPY));
-    assert_eq!((device.lock().resets, device.lock().status), (0, 0));
+    assert_eq!(device.look(|device| (device.resets, device.status)), (0, 0));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn an_interrupt_costs_two_accesses_and_names_its_cause() {
     device.lock().accesses = 0;
     let causes = port.acknowledge();
     assert!(causes.used_buffers() && causes.configuration());
-    assert_eq!((device.lock().accesses, device.lock().interrupt_status), (2, 0));
+    assert_eq!(device.look(|device| (device.accesses, device.interrupt_status)), (2, 0));
     let causes = port.acknowledge();
     assert!(!causes.used_buffers() && !causes.configuration());
 }

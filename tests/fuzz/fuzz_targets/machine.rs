@@ -17,7 +17,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!free.is_empty() && free.inner_pages() == free);
         assert!(!free.overlaps(&taken));
         assert!(machine.ram.iter().any(|bank| bank.overlaps(&free)));
-        assert!(machine.reservations.iter().all(|r| r.range.is_empty() || !r.range.overlaps(&free)));
+        assert!(
+            machine.reservations.iter().all(|r| r.range.is_empty() || !r.range.overlaps(&free))
+        );
     }
     machine.seeds.wipe();
 });

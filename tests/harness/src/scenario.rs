@@ -1,8 +1,10 @@
 //! A system test: one promise, kept on a virtual machine.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::{Board, Machine};
 
@@ -26,11 +28,22 @@ pub enum Pace {
     Long,
 }
 
+/// Where images come from. Whoever runs scenarios builds them: all beforehand, or each when it is
+/// first asked for.
+pub trait Images: fmt::Debug + Send + Sync {
+    /// The image of this application or tiny unikernel; the same name with `elf` at the end is the
+    /// linker's output.
+    ///
+    /// # Errors
+    /// There is no such program, or it does not build.
+    fn image(&self, name: &str) -> Result<PathBuf>;
+}
+
 /// What a scenario has at hand.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// Where the images are, `NAME.img` and `NAME.elf`.
-    pub images: PathBuf,
+    /// Where images come from.
+    pub images: Arc<dyn Images>,
     /// Where the board files are.
     pub boards: PathBuf,
     /// Where a scenario may leave files; they are there to be looked at after a failure.
@@ -41,11 +54,9 @@ impl Context {
     /// The image called `name`.
     ///
     /// # Errors
-    /// It was not built.
+    /// There is no such program, or it does not build.
     pub fn image(&self, name: &str) -> Result<PathBuf> {
-        let image = self.images.join(format!("{name}.img"));
-        ensure!(image.is_file(), "there is no image of {name}: {}", image.display());
-        Ok(image)
+        self.images.image(name)
     }
 
     /// A machine that boots the image called `name` on the board called `board`.

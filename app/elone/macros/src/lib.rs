@@ -50,7 +50,10 @@ fn no_arguments(arguments: &Tokens, name: &str) -> Result<(), Error> {
 fn check_main(function: &ItemFn) -> Result<(), Error> {
     let signature = &function.sig;
     if signature.asyncness.is_none() {
-        return Err(Error::new(signature.fn_token.span(), "an application's main is an `async fn`"));
+        return Err(Error::new(
+            signature.fn_token.span(),
+            "an application's main is an `async fn`",
+        ));
     }
     if !signature.generics.params.is_empty() {
         return Err(Error::new(signature.generics.span(), "main cannot be generic"));

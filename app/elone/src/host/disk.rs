@@ -8,9 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
-use elone_gate::{
-    BlockCompletion, BlockInfo, BlockOperation, BlockRequest, Error, Events, Handle,
-};
+use elone_gate::{BlockCompletion, BlockInfo, BlockOperation, BlockRequest, Error, Events, Handle};
 
 use super::gate::area;
 use super::machine::Signals;

@@ -76,7 +76,8 @@ impl Net {
         let mut count = 0;
         while count < frames.len() && !state.empty.is_empty() {
             let Some(bytes) = self.wire.to_machine() else { break };
-            let (Some(id), Ok(length)) = (state.empty.pop_front(), u16::try_from(bytes.len())) else {
+            let (Some(id), Ok(length)) = (state.empty.pop_front(), u16::try_from(bytes.len()))
+            else {
                 break;
             };
             // SAFETY: as in `send`: the application gave the buffer to the device.

@@ -95,8 +95,12 @@ impl Inner {
             return Err(Error::BadAddress);
         }
         match wanted.address {
-            IpAddr::V4(address) => self.addresses.ipv4 = Some(Ipv4Cidr::new(address, wanted.prefix)),
-            IpAddr::V6(address) => self.addresses.ipv6 = Some(Ipv6Cidr::new(address, wanted.prefix)),
+            IpAddr::V4(address) => {
+                self.addresses.ipv4 = Some(Ipv4Cidr::new(address, wanted.prefix))
+            }
+            IpAddr::V6(address) => {
+                self.addresses.ipv6 = Some(Ipv6Cidr::new(address, wanted.prefix))
+            }
         }
         self.addresses.gateway = wanted.gateway;
         self.addresses.dns = wanted.dns.into_iter().collect();

@@ -8,10 +8,10 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use smoltcp::socket::tcp::State;
 
+use super::Net;
 use super::stack::{Inner, Stack};
 use super::table::{Backlog, Phase};
 use super::tcp::{TcpSocket, socket_address};
-use super::Net;
 use crate::Error;
 
 /// A port that peers may connect to, until this is dropped.

@@ -7,8 +7,8 @@ use core::task::Poll;
 use smoltcp::socket::dns::{GetQueryResultError, QueryHandle, Socket, StartQueryError};
 use smoltcp::wire::DnsQueryType;
 
-use super::stack::{Inner, Stack};
 use super::Net;
+use super::stack::{Inner, Stack};
 use crate::Error;
 
 impl Net {

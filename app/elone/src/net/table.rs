@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
 
-use super::flow::{Ends, Segment};
 use super::Limits;
+use super::flow::{Ends, Segment};
 
 /// When something is due, in microseconds; never.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -217,7 +217,8 @@ impl Table {
 
     fn admit(&mut self, segment: &Segment, now: u64) -> Option<Id> {
         let port = segment.ends.local_port();
-        let listener = self.backlogs.iter().position(|backlog| backlog.port == port && port != 0)?;
+        let listener =
+            self.backlogs.iter().position(|backlog| backlog.port == port && port != 0)?;
         // Peers that never finish opening get at most half of the places; a new one displaces the oldest.
         if self.half_open >= usize::from(self.limits.connections).div_ceil(2) {
             self.drop_oldest_opening();
@@ -263,7 +264,8 @@ impl Table {
                     && matches!(place.state(), State::TimeWait | State::FinWait2 | State::Closed)
             };
             let opening = |place: &Place| {
-                matches!(place.phase, Phase::Opening(_)) && now.saturating_sub(place.since) > 1_000_000
+                matches!(place.phase, Phase::Opening(_))
+                    && now.saturating_sub(place.since) > 1_000_000
             };
             let id = self.oldest(idle).or_else(|| self.oldest(opening))?;
             self.release(id);

@@ -10,10 +10,10 @@ use smoltcp::socket::tcp::{RecvError, Socket, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::IpEndpoint;
 
+use super::Net;
 use super::flow::Ends;
 use super::stack::{Inner, Stack, now};
 use super::table::Id;
-use super::Net;
 use crate::{Error, entropy};
 
 /// How long a peer may take to answer.

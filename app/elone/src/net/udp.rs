@@ -12,9 +12,9 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, SendError, Socket};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
+use super::Net;
 use super::stack::{Inner, Stack};
 use super::tcp::socket_address;
-use super::Net;
 use crate::{Error, entropy};
 
 /// Datagrams that may wait, each way.

@@ -13,16 +13,16 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
 
 /// The machine under test and its peer are alone on this network.
-pub const SETTING: &str = "ip=10.0.2.15/24,10.0.2.2,10.0.2.2";
-pub const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
-pub const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-pub const PEER_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 1, 1]);
+pub(crate) const SETTING: &str = "ip=10.0.2.15/24,10.0.2.2,10.0.2.2";
+pub(crate) const MACHINE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+pub(crate) const PEER_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 1, 1]);
 
 /// Longer than anything here should take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a machine in a thread of its own, with its interface on `plug`.
-pub fn boot<F>(settings: &str, plug: Plug, run: F) -> (Control, JoinHandle<u8>)
+pub(crate) fn boot<F>(settings: &str, plug: Plug, run: F) -> (Control, JoinHandle<u8>)
 where
     F: FnOnce(Machine) -> u8 + Send + 'static,
 {
@@ -31,24 +31,24 @@ where
     (control, thread::spawn(move || run(machine)))
 }
 
-pub struct Peer {
-    pub interface: Interface,
-    pub device: Wire,
-    pub sockets: SocketSet<'static>,
+pub(crate) struct Peer {
+    pub(crate) interface: Interface,
+    pub(crate) device: Wire,
+    pub(crate) sockets: SocketSet<'static>,
     next_port: u16,
 }
 
-pub struct Wire {
-    pub cable: Cable,
+pub(crate) struct Wire {
+    pub(crate) cable: Cable,
     arrived: VecDeque<Vec<u8>>,
 }
 
 impl Peer {
-    pub fn new(cable: &Cable) -> Self {
+    pub(crate) fn new(cable: &Cable) -> Self {
         Self::at(cable, IpCidr::Ipv4(Ipv4Cidr::new(PEER, 24)))
     }
 
-    pub fn at(cable: &Cable, address: IpCidr) -> Self {
+    pub(crate) fn at(cable: &Cable, address: IpCidr) -> Self {
         let mut device = Wire { cable: cable.clone(), arrived: VecDeque::new() };
         let mut config = Config::new(HardwareAddress::Ethernet(PEER_MAC));
         config.random_seed = 1;
@@ -60,7 +60,11 @@ impl Peer {
     }
 
     /// Polls until `ready` gives something. Panics when it takes too long.
-    pub fn until<R>(&mut self, what: &str, mut ready: impl FnMut(&mut Self) -> Option<R>) -> R {
+    pub(crate) fn until<R>(
+        &mut self,
+        what: &str,
+        mut ready: impl FnMut(&mut Self) -> Option<R>,
+    ) -> R {
         let end = Instant::now() + PATIENCE;
         loop {
             self.interface.poll(now(), &mut self.device, &mut self.sockets);
@@ -78,23 +82,23 @@ impl Peer {
     }
 
     /// Polls for a while.
-    pub fn rest(&mut self, time: Duration) {
+    pub(crate) fn rest(&mut self, time: Duration) {
         let end = Instant::now() + time;
         self.until("resting", |_| (Instant::now() >= end).then_some(()));
     }
 
-    pub fn tcp(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
+    pub(crate) fn tcp(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(handle)
     }
 
     /// Begins to connect.
-    pub fn dial(&mut self, port: u16) -> SocketHandle {
+    pub(crate) fn dial(&mut self, port: u16) -> SocketHandle {
         let from = self.next_port;
         self.next_port = if from == 60_000 { 40_000 } else { from + 1 };
         self.dial_to(from, MACHINE.into(), port)
     }
 
-    pub fn dial_to(&mut self, from: u16, to: IpAddr, port: u16) -> SocketHandle {
+    pub(crate) fn dial_to(&mut self, from: u16, to: IpAddr, port: u16) -> SocketHandle {
         let buffer = || tcp::SocketBuffer::new(vec![0; 16 * 1024]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
         socket.set_nagle_enabled(false);
@@ -103,14 +107,14 @@ impl Peer {
         self.sockets.add(socket)
     }
 
-    pub fn connect(&mut self, port: u16) -> SocketHandle {
+    pub(crate) fn connect(&mut self, port: u16) -> SocketHandle {
         let handle = self.dial(port);
         assert!(self.is_connected(handle), "refused");
         handle
     }
 
     /// Waits for what becomes of a connection: whether it is open, or was refused.
-    pub fn is_connected(&mut self, handle: SocketHandle) -> bool {
+    pub(crate) fn is_connected(&mut self, handle: SocketHandle) -> bool {
         self.until("connecting", |peer| match peer.tcp(handle).state() {
             State::SynSent => None,
             State::Closed => Some(false),
@@ -119,7 +123,7 @@ impl Peer {
     }
 
     /// Sends `bytes` and expects them back unchanged.
-    pub fn exchange(&mut self, handle: SocketHandle, bytes: &[u8]) {
+    pub(crate) fn exchange(&mut self, handle: SocketHandle, bytes: &[u8]) {
         let (mut sent, mut back) = (0, 0);
         self.until("exchanging", |peer| {
             let socket = peer.tcp(handle);
@@ -139,7 +143,7 @@ impl Peer {
     }
 
     /// Closes, waits until the machine has closed too, and forgets the socket.
-    pub fn close(&mut self, handle: SocketHandle) {
+    pub(crate) fn close(&mut self, handle: SocketHandle) {
         self.tcp(handle).close();
         self.until("closing", |peer| {
             let state = peer.tcp(handle).state();
@@ -149,20 +153,22 @@ impl Peer {
     }
 
     /// Ends a connection with a reset.
-    pub fn abort(&mut self, handle: SocketHandle) {
+    pub(crate) fn abort(&mut self, handle: SocketHandle) {
         self.tcp(handle).abort();
         self.until("aborting", |peer| peer.tcp(handle).remote_endpoint().is_none().then_some(()));
         self.sockets.remove(handle);
     }
 }
 
-pub fn now() -> smoltcp::time::Instant {
-    smoltcp::time::Instant::from_micros(i64::try_from(elone::time::Instant::now().as_micros()).unwrap())
+pub(crate) fn now() -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros(
+        i64::try_from(elone::time::Instant::now().as_micros()).unwrap(),
+    )
 }
 
 /// Bytes that differ wherever they are.
-pub fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| at.to_le_bytes().iter().fold(0, |all, byte| all ^ byte)).collect()
 }
 
 impl phy::Device for Wire {
@@ -187,7 +193,7 @@ impl phy::Device for Wire {
     }
 }
 
-pub struct Received(Vec<u8>);
+pub(crate) struct Received(Vec<u8>);
 
 impl phy::RxToken for Received {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
@@ -195,7 +201,7 @@ impl phy::RxToken for Received {
     }
 }
 
-pub struct Sending<'a>(&'a Cable);
+pub(crate) struct Sending<'a>(&'a Cable);
 
 impl phy::TxToken for Sending<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {

@@ -23,7 +23,10 @@ enum Part {
     Responses,
     Plain(usize),
     /// The last reading of each sensor: from the newest reading backwards.
-    Sensors { next: u64, shown: u16 },
+    Sensors {
+        next: u64,
+        shown: u16,
+    },
 }
 
 /// A metric of one number.

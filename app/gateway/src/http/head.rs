@@ -248,9 +248,7 @@ impl Fields {
         match (minor, self.hosts) {
             // Chunks came with 1.1: an older sender's are a sign of a faulty relay (section 6.1).
             (0, 0 | 1) if framing == Framing::Chunked => Err(Status::BadRequest),
-            (0, 0 | 1) if self.keep.is_some() && self.close.is_none() => {
-                Ok(Persistence::KeptOld)
-            }
+            (0, 0 | 1) if self.keep.is_some() && self.close.is_none() => Ok(Persistence::KeptOld),
             (0, 0 | 1) => Ok(Persistence::ClosedOld),
             (_, 1) if self.close.is_some() => Ok(Persistence::Closed),
             (_, 1) => Ok(Persistence::Kept),

@@ -105,12 +105,16 @@ where
                 Progress::Done => {
                     let length = self.output.len() - gap - GAP;
                     let mut digits = [0; 20];
-                    self.output.close_gap(gap, GAP, &[
-                        connection(persistence),
-                        b"Content-Length: ",
-                        decimal(length as u64, &mut digits),
-                        b"\r\n\r\n",
-                    ]);
+                    self.output.close_gap(
+                        gap,
+                        GAP,
+                        &[
+                            connection(persistence),
+                            b"Content-Length: ",
+                            decimal(length as u64, &mut digits),
+                            b"\r\n\r\n",
+                        ],
+                    );
                     if content == Content::Omitted {
                         self.output.truncate(self.output.len() - length);
                     }

@@ -83,10 +83,8 @@ pub struct Task {
 
 impl Task {
     pub fn new(future: impl Future<Output = ()> + 'static) -> Self {
-        let mut task = Self {
-            future: Some(Box::pin(future)),
-            flag: Arc::new(Flag(AtomicBool::new(true))),
-        };
+        let mut task =
+            Self { future: Some(Box::pin(future)), flag: Arc::new(Flag(AtomicBool::new(true))) };
         task.run();
         task
     }
@@ -179,6 +177,7 @@ pub fn get(gateway: &'static Gateway<Fake>, target: &str) -> Response {
 /// What a gateway answers to readings.
 pub fn post(gateway: &'static Gateway<Fake>, content: &str) -> Response {
     let length = content.len();
-    let head = format!("POST /api/readings HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    let head =
+        format!("POST /api/readings HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
     ask(gateway, head + content)
 }

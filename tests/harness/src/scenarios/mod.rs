@@ -2,11 +2,13 @@
 //! `SCENARIOS` beside it.
 
 mod boot;
+mod kernel;
+mod protection;
 
 use crate::Scenario;
 
 /// Every system test, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [boot::SCENARIOS].concat()
+    [boot::SCENARIOS, protection::SCENARIOS, kernel::SCENARIOS].concat()
 }
