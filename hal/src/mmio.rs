@@ -69,9 +69,14 @@ impl Window {
         if end > self.length || !offset.is_multiple_of(4) {
             return None;
         }
-        // SAFETY: `offset` is at most `self.length`, so this stays within the range of `new`.
-        let base = unsafe { self.base.add(offset) };
-        Some(Self { base, length })
+        Some(Self { base: self.at(offset), length })
+    }
+
+    /// The address at `offset`, which is at most the length. It is a number to be put on the bus,
+    /// not a place in any object of the compiler's.
+    #[inline]
+    fn at(self, offset: usize) -> NonNull<u8> {
+        self.base.map_addr(|address| address.saturating_add(offset))
     }
 
     /// Where a register of `BYTES` bytes is; `None` if there can be none.
@@ -80,8 +85,7 @@ impl Window {
         if !offset.is_multiple_of(BYTES) || offset.checked_add(BYTES)? > self.length {
             return None;
         }
-        // SAFETY: `offset + BYTES` is at most `length`, so this stays within the range of `new`.
-        Some(unsafe { self.base.add(offset) })
+        Some(self.at(offset))
     }
 }
 

@@ -99,6 +99,7 @@ impl Trap {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a field of 6 bits, masked")]
     const fn abort(access: Access, esr: u64, far: u64) -> Self {
         let code = esr as u8 & 0x3f;
         let reason = match code {
@@ -112,11 +113,8 @@ impl Trap {
             other => Reason::Other(other),
         };
         // FnV: an external abort may come without its address.
-        let address = if matches!(reason, Reason::External) && esr & 1 << 10 != 0 {
-            None
-        } else {
-            Some(far)
-        };
+        let address =
+            if matches!(reason, Reason::External) && esr & 1 << 10 != 0 { None } else { Some(far) };
         Self::Abort { access, reason, address }
     }
 

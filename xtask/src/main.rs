@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod emulator;
 mod flatten;
+mod images;
 mod install;
 mod layering;
 mod miri;

@@ -6,102 +6,69 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use elone_harness::{Context, Pace, scenarios};
+use elone_harness::{Context, Scenario, scenarios};
 
-use crate::build;
+use crate::images::Builder;
 use crate::tally::Tally;
 use crate::test::Selection;
 use crate::toolchain::Toolchain;
-use crate::workspace::{Kind, Workspace};
+use crate::workspace::Workspace;
 
 /// How many machines run at a time: more would make each other late.
 const AT_A_TIME: usize = 2;
-/// How long a tiny unikernel may take to keep its promise.
-const UNIKERNEL: Duration = Duration::from_secs(60);
 
-/// What keeps a promise, or says why not.
-type Test = Box<dyn Fn(&Context) -> Result<()> + Send>;
-
-/// A test as it is run.
-struct Job {
-    name: String,
-    pace: Pace,
-    run: Test,
+/// What of the system tests is selected.
+fn selected(selection: &Selection) -> Vec<Scenario> {
+    let mut scenarios = scenarios::all();
+    scenarios.retain(|scenario| selection.takes(scenario.name, scenario.pace));
+    scenarios
 }
 
-/// Which of the system tests are selected; none of them needs an image to be listed.
-pub(crate) fn selected(workspace: &Workspace, selection: &Selection) -> usize {
-    jobs(workspace).iter().filter(|job| selection.takes(&job.name, job.pace)).count()
+/// Whether there is anything to do, and so to install.
+pub(crate) fn any(selection: &Selection) -> bool {
+    !selected(selection).is_empty()
 }
 
 /// Builds the images and runs what is selected.
 pub(crate) fn run(
-    workspace: &Workspace,
+    workspace: &Arc<Workspace>,
     toolchain: &Toolchain,
     selection: &Selection,
 ) -> Result<Tally> {
-    let mut jobs = jobs(workspace);
-    jobs.retain(|job| selection.takes(&job.name, job.pace));
-    if jobs.is_empty() {
+    let scenarios = selected(selection);
+    if scenarios.is_empty() {
         return Ok(Tally::default());
     }
-    eprintln!("building images for {} system tests", jobs.len());
-    let programs: Vec<_> = workspace.programs.iter().collect();
-    if let Err(error) = build::images(workspace, toolchain, &programs, None) {
-        println!("FAILED images: {error:#}");
-        return Ok(Tally::FAILED);
+    let images = Builder::new(workspace, toolchain);
+    if selection.is_everything() {
+        eprintln!("building the images of {} system tests", scenarios.len());
+        images.build_all();
     }
+    eprintln!("system tests");
     let scratch = workspace.root.join("target/scratch");
     fs::create_dir_all(&scratch)?;
-    let context = Context { images: workspace.images(), boards: workspace.boards(), scratch };
-    Ok(run_all(jobs, &context))
+    let context = Context { images: Arc::new(images), boards: workspace.boards(), scratch };
+    Ok(run_all(scenarios, &context))
 }
 
-/// The scenarios of the harness. A unikernel that none of them is named after keeps its promise by
-/// itself: it ends with status 0.
-fn jobs(workspace: &Workspace) -> Vec<Job> {
-    let scenarios = scenarios::all();
-    let covered = |name: &str| {
-        scenarios.iter().any(|scenario| scenario.name.rsplit("::").next() == Some(name))
-    };
-    let alone = workspace.of(Kind::Unikernel).filter(|program| !covered(&program.name));
-    let alone = alone.map(|program| {
-        let name = program.name.clone();
-        Job {
-            name: format!("unikernels::{name}"),
-            pace: Pace::Quick,
-            run: Box::new(move |context| {
-                let guest = context.machine("qemu-virt", &name)?.boot()?;
-                guest.ending(UNIKERNEL)?.expect_status(0)
-            }),
-        }
-    });
-    let named = scenarios.iter().map(|scenario| Job {
-        name: scenario.name.to_owned(),
-        pace: scenario.pace,
-        run: Box::new(scenario.run),
-    });
-    named.chain(alone).collect()
-}
-
-fn run_all(jobs: Vec<Job>, context: &Context) -> Tally {
-    let queue = Arc::new(Mutex::new(VecDeque::from(jobs)));
+fn run_all(scenarios: Vec<Scenario>, context: &Context) -> Tally {
+    let queue = Arc::new(Mutex::new(VecDeque::from(scenarios)));
     let (report, reports) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             let (queue, report) = (Arc::clone(&queue), report.clone());
             scope.spawn(move || {
                 loop {
-                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some(job) = job else { break };
+                    let scenario = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(scenario) = scenario else { break };
                     let begin = Instant::now();
-                    let result = panic::catch_unwind(AssertUnwindSafe(|| (job.run)(context)));
+                    let result = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(context)));
                     let result = result.unwrap_or_else(|_| Err(anyhow!("it panicked")));
                     // Nobody listens any more only if the run is over.
-                    let _ = report.send((job.name, begin.elapsed(), result));
+                    let _ = report.send((scenario.name, begin.elapsed(), result));
                 }
             });
         }
@@ -125,23 +92,35 @@ fn run_all(jobs: Vec<Job>, context: &Context) -> Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::PathBuf;
 
-    fn job(name: &str, run: impl Fn(&Context) -> Result<()> + Send + 'static) -> Job {
-        Job { name: name.to_owned(), pace: Pace::Quick, run: Box::new(run) }
+    use anyhow::bail;
+    use elone_harness::{Images, Pace};
+
+    use super::*;
+    use crate::workspace::Kind;
+
+    #[derive(Debug)]
+    struct NoImages;
+
+    impl Images for NoImages {
+        fn image(&self, name: &str) -> Result<PathBuf> {
+            bail!("{name} was not built")
+        }
     }
 
     #[test]
     fn a_test_that_fails_or_panics_is_counted_and_the_others_run() {
-        let here = std::path::PathBuf::from(".");
-        let context = Context { images: here.clone(), boards: here.clone(), scratch: here };
-        let jobs = vec![
-            job("fails", |_| Err(anyhow!("on purpose"))),
-            job("panics", |_| panic!("on purpose")),
-            job("passes", |_| Ok(())),
-            job("misses its image", |context| context.image("no-such-image").map(drop)),
+        let here = PathBuf::from(".");
+        let context = Context { images: Arc::new(NoImages), boards: here.clone(), scratch: here };
+        let scenario = |name, run| Scenario { name, pace: Pace::Quick, run };
+        let scenarios = vec![
+            scenario("fails", |_| bail!("on purpose")),
+            scenario("panics", |_| panic!("on purpose")),
+            scenario("passes", |_| Ok(())),
+            scenario("has no image", |context| context.image("hello").map(drop)),
         ];
-        let tally = run_all(jobs, &context);
+        let tally = run_all(scenarios, &context);
         assert_eq!(tally, Tally { passed: 1, failed: 3, skipped: 0 });
     }
 
@@ -152,5 +131,18 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    /// A promise that nothing boots is none.
+    #[test]
+    fn every_unikernel_is_in_a_scenario() {
+        let workspace = Workspace::read().unwrap();
+        let sources = fs::read_dir(workspace.root.join("tests/harness/src/scenarios")).unwrap();
+        let sources: String =
+            sources.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        let mut forgotten: Vec<_> =
+            workspace.of(Kind::Unikernel).map(|program| program.name.as_str()).collect();
+        forgotten.retain(|name| !sources.contains(&format!("\"{name}\"")));
+        assert_eq!(forgotten, [""; 0]);
     }
 }

@@ -129,6 +129,37 @@ fn a_peer_that_forgot_that_it_was_opening_may_begin_anew() {
 }
 
 #[test]
+fn a_peer_that_lost_its_memory_gets_in_again() {
+    let (cable, plug) = Cable::new();
+    std::thread::spawn(move || {
+        Machine::new("ip=10.0.2.15/24").net(plug).run(async |platform: Platform| {
+            let net = platform.net().configured().await.unwrap();
+            let listener = net.bind(7).await.unwrap();
+            let mut all = Vec::new();
+            while let Ok(one) = listener.accept().await {
+                all.push(one);
+            }
+        })
+    });
+    let raw = Raw { cable, address: Ipv4Addr::new(10, 0, 2, 2) };
+    raw.introduce();
+    raw.say(TcpControl::Syn, 100, None);
+    let (answer, _) = raw.answer_segment(SOON).unwrap();
+    raw.say(TcpControl::None, 101, Some(answer.seq_number + 1));
+    // It boots again, and knows nothing of that.
+    raw.say(TcpControl::Syn, 5000, None);
+    let (challenge, _) = raw.answer_segment(SOON).expect("no challenge");
+    assert_eq!(
+        (challenge.control, challenge.ack_number),
+        (TcpControl::None, Some(TcpSeqNumber(101)))
+    );
+    raw.say(TcpControl::Rst, 101, None);
+    raw.say(TcpControl::Syn, 5000, None);
+    let (answer, _) = raw.answer_segment(SOON).expect("kept out");
+    assert_eq!((answer.control, answer.ack_number), (TcpControl::Syn, Some(TcpSeqNumber(5001))));
+}
+
+#[test]
 fn half_open_connections_do_not_keep_others_out() {
     let raw = boot();
     for port in 0..5000_u16 {

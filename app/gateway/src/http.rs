@@ -3,13 +3,14 @@
 //! # Why a server of our own
 //!
 //! The rule of the house is a well-kept library, so both that there are were measured: one
-//! keep-alive `GET` of 83 bytes, a response of about 190, over a pipe in memory, release build,
-//! counted by callgrind (x86_64; `examples/requests.rs` repeats it for this server).
+//! keep-alive `GET` of 82 bytes, a response of about 190, over a pipe in memory, release build
+//! (`opt-level = "s"`), counted by callgrind on x86_64; `examples/requests.rs` repeats it for this
+//! server.
 //!
 //! | server           | instructions a request | writes a response | reads a request |
 //! |------------------|-----------------------:|------------------:|----------------:|
-//! | picoserve 0.20.1 |                 12,300 |                 8 |               1 |
-//! | edge-http 0.8.0  |                 16,900 |                28 |              82 |
+//! | picoserve 0.20.1 |                 13,300 |                 8 |               1 |
+//! | edge-http 0.8.0  |                 18,400 |                28 |              82 |
 //! | this             |                  3,200 |                 1 |               1 |
 //!
 //! Each write may become a segment. Beyond the figures: picoserve takes a `Content-Length` that it

@@ -1,4 +1,5 @@
 //! The whole application, on a machine of the host, and a client on another, cable between them.
+#![allow(clippy::unwrap_used, reason = "what panics here fails a test")]
 
 #[path = "../src/application.rs"]
 mod application;

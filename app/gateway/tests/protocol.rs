@@ -1,4 +1,5 @@
 //! Raw requests and what exactly they are answered with.
+#![allow(clippy::unwrap_used, reason = "what panics here fails a test")]
 
 mod common;
 
@@ -15,6 +16,7 @@ fn long(length: usize) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_request_has_its_status() {
     let many_fields: String = (0..60).map(|n| format!("X-{n}: {n}\r\n")).collect();
     let chunked = "Transfer-Encoding: chunked\r\n";

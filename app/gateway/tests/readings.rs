@@ -1,4 +1,5 @@
 //! What is taken in, what is refused and where, and what is kept.
+#![allow(clippy::unwrap_used, reason = "what panics here fails a test")]
 
 mod common;
 
@@ -33,16 +34,18 @@ fn without_a_clock_there_is_no_time() {
     assert!(get(gateway, "/api/readings").text().contains("\"time\":null"));
 }
 
-/// Each row: the content, then what is wrong with it, with which field, and at which byte, line
-/// and element.
+/// The content, then what is wrong with it, with which field, and at which byte, line and element.
+type Row<'a> = (&'a str, &'a str, &'a str, usize, usize, Option<usize>);
+
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_refused_is_refused_by_name_and_place() {
     let twice = "the field is there twice";
     let text = "must be a string of 1 to 32 letters, digits, or any of . _ - : /";
     let time = "must be seconds since 1970, from 0 to 253402300799";
     let long = format!("{{\"sensor\":\"{}\",\"value\":1}}", "x".repeat(33));
     let longer = format!("{{\"sensor\":\"{}\",\"value\":1}}", "x".repeat(500));
-    let rows: &[(&str, &str, &str, usize, usize, Option<usize>)] = &[
+    let rows: &[Row<'_>] = &[
         (r#"{"sensor":"a"}"#, "missing", "value", 0, 1, None),
         (r#" {"value":1}"#, "missing", "sensor", 1, 1, None),
         ("{}", "missing", "sensor", 0, 1, None),

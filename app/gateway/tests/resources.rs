@@ -1,4 +1,5 @@
 //! The page, the report and the metrics say what is so.
+#![allow(clippy::unwrap_used, reason = "what panics here fails a test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The machine's memory as fake devices see it: bytes at physical addresses.
 
-use std::cell::UnsafeCell;
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 
@@ -33,8 +33,8 @@ impl DmaPool {
         let length = length.next_multiple_of(PAGE);
         // Both sides' pointers come from one shared reference to cells: neither's use forbids the
         // other's, as it is with memory that a device shares.
-        let bytes: Vec<UnsafeCell<u8>> = (0..length + PAGE).map(|_| UnsafeCell::new(0)).collect();
-        let bytes: &'static [UnsafeCell<u8>] = Vec::leak(bytes);
+        let bytes: &'static [Cell<u8>] =
+            Cell::from_mut(Vec::leak(vec![0; length + PAGE])).as_slice_of_cells();
         let start = NonNull::from(bytes).cast::<u8>();
         let skip = start.align_offset(PAGE);
         assert!(skip < PAGE, "a page starts within a page");
@@ -53,9 +53,10 @@ impl DmaPool {
 /// Where the host has `length` bytes of fake memory.
 fn find(address: u64, length: usize) -> NonNull<u8> {
     let banks = lock(&BANKS);
-    let bank = banks
-        .iter()
-        .find(|bank| bank.physical <= address && address < bank.physical + bank.length as u64)
+    let after = banks.partition_point(|bank| bank.physical <= address); // they are in order
+    let bank = after.checked_sub(1).and_then(|last| banks.get(last));
+    let bank = bank
+        .filter(|bank| address < bank.physical + bank.length as u64)
         .unwrap_or_else(|| panic!("a device reached for {address:#x}, where no memory is"));
     let offset = usize::try_from(address - bank.physical).expect("less than the length");
     assert!(offset + length <= bank.length, "a device ran over the end at {address:#x}");
@@ -70,11 +71,14 @@ fn find(address: u64, length: usize) -> NonNull<u8> {
 #[must_use]
 pub fn read(address: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    // SAFETY: `find` answers for the source, the vector is new, and both are `length` long.
-    unsafe {
-        find(address, length).copy_to_nonoverlapping(NonNull::from(&mut bytes[..]).cast(), length)
-    };
+    copy(address, &mut bytes);
     bytes
+}
+
+fn copy(address: u64, bytes: &mut [u8]) {
+    let place = find(address, bytes.len());
+    // SAFETY: `find` answers for the source, a slice is its own, and both are as long.
+    unsafe { place.copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len()) };
 }
 
 /// What a device writes.
@@ -92,7 +96,7 @@ pub fn write(address: u64, bytes: &[u8]) {
 #[must_use]
 pub fn number<const N: usize>(address: u64) -> u64 {
     let mut bytes = [0; 8];
-    bytes[..N].copy_from_slice(&read(address, N));
+    copy(address, &mut bytes[..N]);
     u64::from_le_bytes(bytes)
 }
 

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::dma::{DmaBuffers, DmaPool, DmaSpan};
 
-/// How many buffers there are at most, and the size of each in bytes.
-pub const BUFFERS: usize = 128;
+/// How many buffers there are at most.
+pub const BUFFERS: u16 = 128;
 /// The size of a buffer in bytes.
 pub const BUFFER_SIZE: u16 = 2048;
 
@@ -63,9 +63,9 @@ pub struct Net {
     /// Where the device writes the header of each frame that it received. None of its fields means
     /// anything with what is negotiated, so nobody reads it, and one place does for all.
     sink: DmaSpan,
-    owners: [Owner; BUFFERS],
+    owners: [Owner; BUFFERS as usize],
     /// Offered buffers for which the device's queue had no room yet.
-    waiting: heapless::Vec<u16, BUFFERS>,
+    waiting: heapless::Vec<u16, { BUFFERS as usize }>,
     /// How many buffers the application has.
     held: u16,
     /// Whether a frame was refused because the queue was full.
@@ -98,7 +98,8 @@ impl Net {
 
         let header_length = if legacy { 10 } else { 12 }; // section 5.1.6.1
         let headers = dma.take(64, 64)?;
-        let count = receive.chains() + transmit.chains();
+        // Enough to fill both queues, and as many again for the application, where it is few.
+        let count = (2 * (receive.chains() + transmit.chains())).min(BUFFERS);
         let buffers = dma.take_buffers(count, BUFFER_SIZE)?;
         Ok(Self {
             live: agreed.finish(),
@@ -107,7 +108,7 @@ impl Net {
             buffers,
             header: headers.span(0, header_length)?,
             sink: headers.span(32, header_length)?,
-            owners: [Owner::Application; BUFFERS],
+            owners: [Owner::Application; BUFFERS as usize],
             waiting: heapless::Vec::new(),
             held: count,
             refused: false,

@@ -62,8 +62,8 @@ pub struct Setup {
 impl Setup {
     pub(super) fn new(transport: &Transport) -> Result<Self, ProbeError> {
         let window = transport.window;
+        reset(window)?; // one that does not end leaves nobody to mark FAILED
         let mut device = Unfinished { window, interface: transport.interface, status: 0 };
-        reset(window)?;
         device.advance(status::ACKNOWLEDGE);
         device.advance(status::DRIVER);
         window.write32(DEVICE_FEATURES_SEL, 0);

@@ -8,9 +8,14 @@ use crate::common::VARIANTS;
 use crate::queue::{Rig, rig};
 
 /// Marsaglia's xorshift, with 64 bits of state: the same numbers for the same seed.
-pub(crate) struct Random(pub(crate) u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    /// Seeds that are neighbours give streams that are not.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -39,7 +44,7 @@ impl Model {
 
 fn run(variant: (u32, u64), tables: Tables, seed: u64, steps: u32) {
     let mut rig: Rig<12, 2> = rig(variant, 16, tables);
-    let (mut random, mut model, mut token) = (Random(seed), Model::default(), 0_u16);
+    let (mut random, mut model, mut token) = (Random::new(seed), Model::default(), 0_u16);
     let mut longest = 0;
     for _ in 0..steps {
         match random.below(6) {
@@ -95,12 +100,12 @@ fn run(variant: (u32, u64), tables: Tables, seed: u64, steps: u32) {
 
 #[test]
 fn random_operations_lose_and_double_nothing() {
-    let (seeds, steps) = if cfg!(miri) { (1, 250) } else { (20, 20_000) };
+    let (seeds, steps) = if cfg!(miri) { (1, 250) } else { (3, 5_000) };
     for (variant, tables) in
         VARIANTS.into_iter().flat_map(|v| [(v, Tables::Never), (v, Tables::Always)])
     {
         for seed in 1..=seeds {
-            run(variant, tables, seed * 0x9e37_79b9_7f4a_7c15, steps);
+            run(variant, tables, seed, steps);
         }
     }
 }

@@ -154,7 +154,7 @@ fn a_queue_is_a_power_of_two_no_longer_than_the_devices() {
         let (device, transport) = open(Virtio::new(version, NET, 0, &[longest, longest], &[]));
         let net = Net::probe(transport, &mut pool()).expect("a device");
         assert_eq!(device.lock().ring(0).size, size);
-        assert_eq!(u32::from(net.area().count()), (size / 2) * 4);
+        assert_eq!(u32::from(net.area().count()), ((size / 2) * 4).min(128));
     }
 }
 

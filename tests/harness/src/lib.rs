@@ -18,8 +18,8 @@ mod guest;
 mod machine;
 mod qmp;
 mod scenario;
-pub mod shim;
 pub mod scenarios;
+pub mod shim;
 mod spawn;
 mod wire;
 

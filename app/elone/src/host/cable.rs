@@ -101,6 +101,14 @@ impl Cable {
     }
 }
 
+impl Plug {
+    /// Takes what was sent towards a machine while this is not plugged in.
+    #[must_use]
+    pub fn frames(&self) -> Vec<Vec<u8>> {
+        self.0.lock().to_machine.frames.drain(..).collect()
+    }
+}
+
 impl Wire {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,6 +11,10 @@ use smoltcp::wire::{IpCidr, Ipv4Cidr, Ipv6Cidr};
 
 use super::stack::{Inner, Stack};
 use crate::Error;
+use crate::time::{Duration, with_timeout};
+
+/// When to say that nobody answers.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How an interface is set up by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +123,8 @@ impl Inner {
             socket.set_retry_config(retry);
             self.others.dhcp = Some(self.others.set.add(socket));
             self.others.marked = true;
+            // The link-local address needs nobody's leave.
+            self.apply();
         }
     }
 
@@ -157,8 +163,14 @@ impl Inner {
 }
 
 impl Stack {
-    /// Waits for an IPv4 address.
+    /// Waits for an IPv4 address, however long it takes; says so when it takes long.
     pub(super) async fn addressed(&self) {
+        while with_timeout(SILENCE, self.address_there()).await.is_err() {
+            log::warn!("no answer from a DHCP server so far; still asking");
+        }
+    }
+
+    async fn address_there(&self) {
         poll_fn(|context| {
             let mut inner = self.inner.borrow_mut();
             if inner.addresses.ipv4.is_some() {

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use smoltcp::socket::tcp::State;
 
 use super::Net;
+use super::place::{Backlog, Phase};
 use super::stack::{Inner, Stack};
-use super::table::{Backlog, Phase};
 use super::tcp::{TcpSocket, socket_address};
 use crate::Error;
 

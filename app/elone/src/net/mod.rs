@@ -4,12 +4,16 @@
 //! `embedded-io-async`, so that protocol crates run on them as they are.
 
 mod address;
+mod admission;
 mod builder;
+mod connect;
 mod flow;
+mod lifecycle;
 mod listener;
 mod multicast;
 mod nal;
 mod names;
+mod place;
 mod port;
 mod stack;
 mod table;
@@ -25,8 +29,8 @@ pub use address::Static;
 pub use builder::NetBuilder;
 pub use listener::Listener;
 pub use multicast::UdpGroups;
+pub use place::Connections;
 pub use port::Traffic;
-pub use table::Connections;
 pub use tcp::{TcpReader, TcpSocket, TcpWriter};
 pub use udp::{UdpReceiver, UdpSender, UdpSocket};
 
@@ -50,8 +54,8 @@ pub struct Net {
 }
 
 impl Net {
-    /// The address that peers elsewhere know: IPv4 where there is one. Unspecified (`0.0.0.0`) while
-    /// there is none, as after a lease was lost.
+    /// The address that peers know: IPv4 where there is one, else IPv6, and the link-local one while
+    /// there is no other, as after a lease was lost.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.stack.inner.borrow().addresses.best()

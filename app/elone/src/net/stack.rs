@@ -15,8 +15,9 @@ use smoltcp::time::Instant;
 
 use super::address::Addresses;
 use super::flow::Flow;
+use super::place::{Id, NEVER, Phase};
 use super::port::Port;
-use super::table::{Id, NEVER, Phase, Table};
+use super::table::Table;
 use crate::run::Source;
 
 /// Frames let in before tasks get their turn, so that a flood does not keep them from it.
@@ -96,7 +97,6 @@ impl Inner {
                 let flow = Flow::of(frame);
                 if !self.take(flow, now) {
                     // No buffer for an answer: what is left waits for one.
-                    self.is_exhausted = true;
                     return;
                 }
                 count += 1;
@@ -136,8 +136,8 @@ impl Inner {
     /// Sends what is to be sent.
     fn depart(&mut self) -> Option<Nanoseconds> {
         let due = self.table.due().min(self.others.due);
-        let is_idle = !self.table.is_any_marked() && !self.others.marked;
-        if is_idle && !self.is_exhausted && !self.is_behind && due == NEVER {
+        let is_idle = !self.table.is_any_marked() && !self.others.marked && !self.is_behind;
+        if is_idle && !self.is_waiting() && due == NEVER {
             return None;
         }
         let now = now();
@@ -163,10 +163,15 @@ impl Inner {
         let mut due = self.table.due().min(self.others.due);
         if self.is_behind {
             due = now;
-        } else if self.is_exhausted || is_refused {
+        } else if self.is_waiting() || is_refused {
             due = due.min(now + EXHAUSTED);
         }
         (due != NEVER).then(|| Nanoseconds(due.saturating_mul(1_000)))
+    }
+
+    /// Whether something waits for the device to free a buffer.
+    fn is_waiting(&self) -> bool {
+        self.is_exhausted || self.port.next().is_some()
     }
 
     /// Sends what one connection has to send. Returns whether that was all for now.
@@ -198,7 +203,8 @@ impl Inner {
         false
     }
 
-    fn others_depart(&mut self, now: u64) {
+    /// Sends what the others have to send, and follows what DHCP's server said.
+    pub(super) fn others_depart(&mut self, now: u64) {
         let Self { interface, port, others, .. } = self;
         others.marked = false;
         for _ in 0..MOST_SEGMENTS {
@@ -219,7 +225,7 @@ impl Inner {
 impl Source for Stack {
     fn arrive(&self, events: Events) {
         let mut inner = self.inner.borrow_mut();
-        if events.contains(self.event) || inner.is_behind || inner.is_exhausted {
+        if events.contains(self.event) || inner.is_behind || inner.is_waiting() {
             inner.arrive();
         }
     }

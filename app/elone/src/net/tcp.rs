@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::future::poll_fn;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::task::{Context, Poll};
 
 use embedded_io_async::{ErrorType, Read, Write};
@@ -10,16 +10,9 @@ use smoltcp::socket::tcp::{RecvError, Socket, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::IpEndpoint;
 
-use super::Net;
-use super::flow::Ends;
-use super::stack::{Inner, Stack, now};
-use super::table::Id;
-use crate::{Error, entropy};
-
-/// How long a peer may take to answer.
-const CONNECTING: Duration = Duration::from_secs(15);
-/// Ports for connections out (RFC 6335, section 6).
-const EPHEMERAL: core::ops::RangeInclusive<u16> = 49_152..=65_535;
+use super::place::Id;
+use super::stack::{Stack, now};
+use crate::Error;
 
 /// A TCP connection. Dropped, it ends as it should: what was written still arrives, if the peer
 /// takes it within ten seconds.
@@ -40,79 +33,12 @@ pub(super) fn socket_address(endpoint: IpEndpoint) -> SocketAddr {
     SocketAddr::new(endpoint.addr.into(), endpoint.port)
 }
 
-impl Net {
-    /// Connects to a peer.
-    ///
-    /// # Errors
-    /// [`Error::NoAddress`], [`Error::BadAddress`], [`Error::Full`], [`Error::Refused`],
-    /// [`Error::TimedOut`] after 15 seconds.
-    pub async fn connect(&self, remote: SocketAddr) -> Result<TcpSocket, Error> {
-        let id = self.stack.inner.borrow_mut().connect(remote)?;
-        let start = now();
-        let socket = TcpSocket::new(self.stack, id);
-        poll_fn(|context| {
-            socket.with(|socket| match socket.state() {
-                State::SynSent | State::SynReceived => {
-                    socket.register_send_waker(context.waker());
-                    Poll::Pending
-                }
-                State::Closed if now() - start < CONNECTING.total_micros() => {
-                    Poll::Ready(Err(Error::Refused))
-                }
-                State::Closed => Poll::Ready(Err(Error::TimedOut)),
-                _ => Poll::Ready(Ok(())),
-            })
-        })
-        .await?;
-        Ok(socket)
-    }
-}
-
-impl Inner {
-    fn connect(&mut self, remote: SocketAddr) -> Result<Id, Error> {
-        let local = self.interface.get_source_address(&remote.ip().into());
-        let local = local.ok_or(Error::NoAddress)?;
-        let id = self.table.vacancy(now()).ok_or(Error::Full)?;
-        let mut ends = Ends {
-            ports: u32::from(remote.port()) << 16,
-            remote: bits(remote.ip()),
-            local: bits(local.into()),
-        };
-        let count = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
-        // One that is in use with the same peer is passed over; a few tries find one.
-        let port = loop {
-            let offset = u16::try_from(entropy::word()? % count).unwrap_or(0);
-            let port = EPHEMERAL.start() + offset;
-            ends.ports = ends.ports & 0xffff_0000 | u32::from(port);
-            if !self.table.is_known(&ends) {
-                break port;
-            }
-        };
-        let socket = self.table.place(id).socket();
-        let result = socket.connect(self.interface.context(), (remote.ip(), remote.port()), port);
-        socket.set_timeout(Some(CONNECTING));
-        self.table.own(id, ends);
-        if result.is_err() {
-            self.table.release(id);
-            return Err(Error::BadAddress);
-        }
-        Ok(id)
-    }
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => Ipv6Addr::to_bits(address),
-    }
-}
-
 impl TcpSocket {
     pub(super) const fn new(stack: &'static Stack, id: Id) -> Self {
         Self { stack, id }
     }
 
-    fn with<R>(&self, visit: impl FnOnce(&mut Socket<'static>) -> R) -> R {
+    pub(super) fn with<R>(&self, visit: impl FnOnce(&mut Socket<'static>) -> R) -> R {
         visit(self.stack.inner.borrow_mut().table.place(self.id).socket())
     }
 

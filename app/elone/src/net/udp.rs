@@ -13,7 +13,7 @@ use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, SendError, Socket};
 use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use super::Net;
-use super::stack::{Inner, Stack};
+use super::stack::{Inner, Stack, now};
 use super::tcp::socket_address;
 use crate::{Error, entropy};
 
@@ -141,7 +141,10 @@ impl UdpSocket {
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        self.stack.inner.borrow_mut().others.set.remove(self.handle);
+        let mut inner = self.stack.inner.borrow_mut();
+        // What was sent just before is not to be lost with the socket.
+        inner.others_depart(now());
+        inner.others.set.remove(self.handle);
     }
 }
 

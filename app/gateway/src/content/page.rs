@@ -13,7 +13,7 @@ pub const TEMPLATE: &str = include_str!("page.html");
 
 /// The page's header fields. What it may do is little, and named: the style and the script
 /// that stand in it, by their SHA-256, and requests to where it came from.
-pub const FIELDS: &'static str = "Content-Type: text/html; charset=utf-8\r\n\
+pub const FIELDS: &str = "Content-Type: text/html; charset=utf-8\r\n\
     Cache-Control: no-store\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\

@@ -88,10 +88,10 @@ where
     async fn requests(&mut self) -> End {
         let mut waited = Waited::ForFirst;
         loop {
-            if self.input.is_empty() {
-                if let Err(end) = self.more_of_head(&mut waited).await {
-                    return end;
-                }
+            if self.input.is_empty()
+                && let Err(end) = self.more_of_head(&mut waited).await
+            {
+                return end;
             }
             match head::read(self.input.bytes(), |method, target| {
                 self.service.route(method, target)

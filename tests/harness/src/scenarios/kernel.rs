@@ -31,9 +31,10 @@ fn the_timer_is_exact(context: &Context) -> Result<()> {
         let ending = machine.argument("-icount").argument("shift=0,sleep=off").boot()?;
         let ending = ending.ending(PATIENCE)?;
         ending.expect_status(0)?;
-        let late = ending.console.lines().find_map(|line| {
-            line.split("at most ").nth(1)?.split(' ').next()?.parse::<u64>().ok()
-        });
+        let late = ending
+            .console
+            .lines()
+            .find_map(|line| line.split("at most ").nth(1)?.split(' ').next()?.parse::<u64>().ok());
         let late = late.with_context(|| format!("no lateness: {ending}"))?;
         ensure!(late < 20_000, "{late} ns late on {board}");
     }

@@ -150,5 +150,9 @@ fn stopped(context: &Context, image: &str, settings: &[&str], class: &str) -> Re
 
 fn run(context: &Context, image: &str, settings: &[&str]) -> Result<Ending> {
     let machine = context.machine("qemu-virt", image)?;
-    settings.iter().fold(machine, |machine, setting| machine.setting(setting)).boot()?.ending(PATIENCE)
+    settings
+        .iter()
+        .fold(machine, |machine, setting| machine.setting(setting))
+        .boot()?
+        .ending(PATIENCE)
 }

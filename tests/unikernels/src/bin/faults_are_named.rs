@@ -17,7 +17,9 @@ async fn main(platform: Platform) {
         // SAFETY: as above.
         Some("brk") => unsafe { asm!("brk #7") },
         // SAFETY: as above; the program counter is not aligned then.
-        Some("misaligned") => unsafe { asm!("adr {0}, .", "add {0}, {0}, #2", "br {0}", out(reg) _) },
+        Some("misaligned") => unsafe {
+            asm!("adr {0}, .", "add {0}, {0}, #2", "br {0}", out(reg) _)
+        },
         Some("panic") => panic!("as asked for, {}", 42),
         Some("bounds") => {
             let index = core::hint::black_box(9);

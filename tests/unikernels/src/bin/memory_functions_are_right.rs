@@ -53,7 +53,9 @@ fn compares(at: usize, length: usize) {
     let one: [u8; SPACE] = core::array::from_fn(pattern);
     let mut other = one;
     let range = at..at + length;
-    assert!(core::hint::black_box(&one)[range.clone()] == core::hint::black_box(&other)[range.clone()]);
+    assert!(
+        core::hint::black_box(&one)[range.clone()] == core::hint::black_box(&other)[range.clone()]
+    );
     for place in range.clone().step_by(1 + length / 7) {
         other[place] = one[place].wrapping_add(1);
         let (left, right) = (&core::hint::black_box(&one)[range.clone()], &other[range.clone()]);

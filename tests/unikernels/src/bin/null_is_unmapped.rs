@@ -15,9 +15,11 @@ async fn main(platform: Platform) {
         Some("write") => unsafe { (address as *mut u64).write_volatile(1) },
         Some("call") => {
             // SAFETY: none; this is the attack. No function is there.
-            let run = unsafe { core::mem::transmute::<*const (), Option<extern "C" fn()>>(
-                core::ptr::without_provenance(address | 1),
-            ) };
+            let run = unsafe {
+                core::mem::transmute::<*const (), Option<extern "C" fn()>>(
+                    core::ptr::without_provenance(address | 1),
+                )
+            };
             if let Some(run) = run {
                 run();
             }

@@ -1,0 +1,56 @@
+//! Images for the system tests: built in one go where all are needed, else when asked for.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Result, anyhow};
+use elone_harness::Images;
+
+use crate::build;
+use crate::toolchain::Toolchain;
+use crate::workspace::{Program, Workspace};
+
+/// Builds images, each at most once: a program that does not build fails the tests that boot it,
+/// and an image of an earlier run never stands in for it.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    workspace: Arc<Workspace>,
+    toolchain: Toolchain,
+    built: Mutex<HashMap<String, Result<PathBuf, String>>>,
+}
+
+impl Builder {
+    pub(crate) fn new(workspace: &Arc<Workspace>, toolchain: &Toolchain) -> Self {
+        let (workspace, toolchain) = (Arc::clone(workspace), toolchain.clone());
+        Self { workspace, toolchain, built: Mutex::default() }
+    }
+
+    /// Builds all there are, side by side. What does not build is reported by who asks for it.
+    pub(crate) fn build_all(&self) {
+        let programs: Vec<&Program> = self.workspace.programs.iter().collect();
+        // If one does not build, each is tried by itself when it is asked for.
+        let Ok(images) = build::images(&self.workspace, &self.toolchain, &programs, None) else {
+            return;
+        };
+        let names = programs.iter().map(|program| program.name.clone());
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        built.extend(names.zip(images.into_iter().map(Ok)));
+    }
+
+    fn build(&self, name: &str) -> Result<PathBuf> {
+        let program = self.workspace.program(name)?;
+        let images = build::images(&self.workspace, &self.toolchain, &[program], None)?;
+        images.into_iter().next().ok_or_else(|| anyhow!("{name} was not built"))
+    }
+}
+
+impl Images for Builder {
+    fn image(&self, name: &str) -> Result<PathBuf> {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = built
+            .entry(name.to_owned())
+            .or_insert_with(|| self.build(name).map_err(|error| format!("{name}: {error:#}")));
+        image.clone().map_err(|reason| anyhow!(reason))
+    }
+}
