@@ -35,6 +35,7 @@ fn bring_up(handoff: Handoff) -> Result<&'static Platform, BootError> {
     power::use_conduit(machine.psci); // from here on the machine can be switched off
     console::open(machine, &mut memory); // what the device tree names
     let settings = Settings::parse(machine.bootargs(), |error| log::warn!("{error}"));
+    power::use_policy(settings.on_fault); // from here on a fault is answered as asked for
     memory.claim(machine)?; // free RAM: writable, never executable
     let interrupts = Interrupts::init(machine, &mut memory)?; // GIC on, every line still masked
     let clock = Clock::start(machine, &interrupts, &mut memory)?; // monotonic time, one alarm

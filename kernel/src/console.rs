@@ -8,10 +8,13 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use elone_boards::Early;
+use elone_gate::Events;
 use elone_hal::address::PhysicalRange;
 use elone_hal::mmio::Window;
 use elone_hal::uart::{Ns16550, Pl011, RegisterWidth, Uart};
+use elone_hal::virtio::InterruptPort;
 use elone_hal::virtio::console::Console as Virtio;
+use heapless::String;
 use spin::{Mutex, Once};
 
 use crate::interrupts::Source;
@@ -27,6 +30,10 @@ static EARLY: Once<Window> = Once::new();
 static SERIAL: Once<Uart> = Once::new();
 /// Where no UART is: the first virtio console.
 static VIRTIO: Mutex<Option<Virtio>> = Mutex::new(None);
+/// Its line, and what acknowledges it.
+static VIRTIO_LINE: Once<(Interrupt, InterruptPort)> = Once::new();
+/// What was said before there was anything to say it with. What does not fit is lost.
+static BACKLOG: Mutex<String<1024>> = Mutex::new(String::new());
 /// The tree has been read: the board's guess is not written to any more.
 static DECIDED: AtomicBool = AtomicBool::new(false);
 
@@ -54,28 +61,27 @@ pub(crate) fn open(machine: &Machine, memory: &mut Memory) {
     });
 }
 
-/// Takes a virtio console, which serves where there is no UART.
-pub(crate) fn offer(console: Virtio) {
+/// Takes a virtio console, which serves where there is no UART, and says what could not be said.
+pub(crate) fn offer(mut console: Virtio, interrupt: Interrupt) {
     let mut virtio = VIRTIO.lock();
     if virtio.is_none() && SERIAL.get().is_none() {
+        let _dropped = console.write(BACKLOG.lock().as_bytes(), patience());
+        VIRTIO_LINE.call_once(|| (interrupt, console.interrupt_port()));
         *virtio = Some(console);
     }
 }
 
 /// The line on which the console's receiver interrupts, if it has one.
 pub(crate) fn line(machine: &Machine) -> Option<(Interrupt, Source)> {
-    let interrupt = machine.console?.interrupt?;
-    SERIAL.get().map(|_| (interrupt, Source::Console))
+    if SERIAL.get().is_some() {
+        return Some((machine.console?.interrupt?, Source::Serial));
+    }
+    VIRTIO_LINE.get().map(|(interrupt, port)| (*interrupt, Source::Device(*port, Events::CONSOLE)))
 }
 
-/// Writes a piece of text.
+/// Writes a piece of text, from anywhere, in a fault too: no lock is waited for.
 pub(crate) fn print(text: fmt::Arguments<'_>) {
     let _never_fails = Out.write_fmt(text);
-}
-
-/// Writes what must get out if anything can: in a fault, at the end.
-pub(crate) fn emergency(text: fmt::Arguments<'_>) {
-    print(text);
 }
 
 /// Writes bytes as they are, but for line ends, which terminals want with a carriage return.
@@ -87,26 +93,32 @@ pub(crate) fn write(bytes: &[u8]) {
                 None => uart.write(line),
             };
         }
-    } else if let Some(mut virtio) = VIRTIO.try_lock()
-        && let Some(virtio) = virtio.as_mut()
-    {
-        let _dropped = virtio.write(bytes, || false);
+    } else if let Some(mut virtio) = VIRTIO.try_lock() {
+        match (virtio.as_mut(), BACKLOG.try_lock(), core::str::from_utf8(bytes)) {
+            (Some(virtio), _, _) => drop(virtio.write(bytes, patience())),
+            (None, Some(mut backlog), Ok(text)) => drop(backlog.push_str(text)),
+            _ => {}
+        }
     }
 }
 
 /// Takes what was typed; asks for an interrupt when there is more.
 pub(crate) fn read(bytes: &mut [u8]) -> usize {
-    let mut length = 0;
     if let Some(uart) = SERIAL.get() {
-        while length < bytes.len()
+        let mut length = 0;
+        while let Some(place) = bytes.get_mut(length)
             && let Some(byte) = uart.read_byte()
         {
-            bytes[length] = byte;
+            *place = byte;
             length += 1;
         }
         uart.enable_receive_interrupt();
+        return length;
     }
-    length
+    let mut virtio = VIRTIO.lock();
+    let Some(virtio) = virtio.as_mut() else { return 0 };
+    let length = virtio.read(bytes).unwrap_or(0);
+    if length == 0 && virtio.arm() { virtio.read(bytes).unwrap_or(0) } else { length }
 }
 
 /// Something was typed: no more interrupts until it has been read.
@@ -121,6 +133,15 @@ pub(crate) fn received() {
 fn early_uart() -> Option<Uart> {
     let guess = EARLY.get().filter(|_| !DECIDED.load(Ordering::Relaxed))?;
     Some(Uart::Pl011(Pl011::start(*guess)))
+}
+
+/// How long to wait for room in a virtio console: looks at memory, some milliseconds of them.
+fn patience() -> impl FnMut() -> bool {
+    let mut looks = 0_u32;
+    move || {
+        looks += 1;
+        looks < 1 << 20
+    }
 }
 
 struct Out;

@@ -84,7 +84,8 @@ impl Devices {
                 return Ok(());
             }
             DeviceId::CONSOLE => {
-                console::offer(Console::probe(transport, &mut pool(SMALL_MEMORY)?)?);
+                let console = Console::probe(transport, &mut pool(SMALL_MEMORY)?)?;
+                console::offer(console, slot.interrupt);
                 return Ok(());
             }
             other => return Err(SlotError::NoDriver(other)),

@@ -34,31 +34,31 @@ pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
         },
     };
     let Frame { esr, far, elr, spsr, .. } = *frame;
-    console::emergency(format_args!(
+    console::print(format_args!(
         "\nFAULT class={class} esr={esr:#010x} far={far:#018x} elr={elr:#018x} spsr={spsr:#x}\n"
     ));
     match (vector.kind, what) {
         (Kind::Synchronous, Some(stack)) => {
-            console::emergency(format_args!("  {stack} overflowed at {far:#x}\n"));
+            console::print(format_args!("  {stack} overflowed at {far:#x}\n"));
         }
-        (Kind::Synchronous, None) => console::emergency(format_args!("  {trap}\n")),
-        (Kind::SError, _) => console::emergency(format_args!("  an error from the bus, late\n")),
-        _ => console::emergency(format_args!("  an interrupt that nobody asked for\n")),
+        (Kind::Synchronous, None) => console::print(format_args!("  {trap}\n")),
+        (Kind::SError, _) => console::print(format_args!("  an error from the bus, late\n")),
+        _ => console::print(format_args!("  an interrupt that nobody asked for\n")),
     }
     if vector.origin == Origin::Handler {
-        console::emergency(format_args!("  while another exception was being handled\n"));
+        console::print(format_args!("  while another exception was being handled\n"));
     }
     registers(frame);
     trace(Some(elr), Backtrace::from(frame.x[29]));
-    power::end(STATUS)
+    power::end_after_fault(STATUS)
 }
 
 /// Reports a panic of kernel or application, and ends the machine.
 pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
     enter();
-    console::emergency(format_args!("\nPANIC {info}\n"));
+    console::print(format_args!("\nPANIC {info}\n"));
     trace(None, Backtrace::here());
-    power::end(STATUS)
+    power::end_after_fault(STATUS)
 }
 
 /// Nothing more is taken in; a third report, begun while the second was being made, is not.
@@ -87,20 +87,20 @@ fn registers(frame: &Frame) {
         for (offset, value) in four.iter().enumerate() {
             let _fits = write!(line, "  x{:<2} {value:016x}", index * 4 + offset);
         }
-        console::emergency(format_args!("{line}\n"));
+        console::print(format_args!("{line}\n"));
     }
-    console::emergency(format_args!("  sp  {:016x}\n", frame.sp));
+    console::print(format_args!("  sp  {:016x}\n", frame.sp));
 }
 
 /// Addresses to symbolise with the image's ELF file, which the build id names.
 fn trace(first: Option<u64>, rest: Backtrace) {
-    console::emergency(format_args!("  build "));
+    console::print(format_args!("  build "));
     for byte in entry::build_id() {
-        console::emergency(format_args!("{byte:02x}"));
+        console::print(format_args!("{byte:02x}"));
     }
-    console::emergency(format_args!("\n  backtrace"));
+    console::print(format_args!("\n  backtrace"));
     for address in first.into_iter().chain(rest).take(32) {
-        console::emergency(format_args!(" {address:#x}"));
+        console::print(format_args!(" {address:#x}"));
     }
-    console::emergency(format_args!("\n"));
+    console::print(format_args!("\n"));
 }

@@ -42,8 +42,8 @@ pub(crate) enum Source {
     Timer,
     /// A virtio device, and the event that it is known by.
     Device(InterruptPort, Events),
-    /// The console's receiver.
-    Console,
+    /// The receiver of the console's UART.
+    Serial,
 }
 
 /// The interrupt controller, on, with every line masked; proof that it is.
@@ -163,7 +163,7 @@ fn note(source: Source) {
             devices::note(port.acknowledge(), event);
             event
         }
-        Source::Console => {
+        Source::Serial => {
             console::received();
             Events::CONSOLE
         }

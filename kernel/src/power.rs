@@ -7,10 +7,19 @@ use elone_hal::arch::power;
 
 use crate::console;
 use crate::machine::Conduit;
+use crate::settings::OnFault;
 
 /// How PSCI is reached: 0 not at all, 1 by `hvc`, 2 by `smc`. An atomic, so that a fault at any
 /// time can still power the machine off.
 static CONDUIT: AtomicU8 = AtomicU8::new(0);
+
+/// How the machine ends after a fault: an [`OnFault`], as a number for the same reason.
+static ON_FAULT: AtomicU8 = AtomicU8::new(OnFault::Off as u8);
+
+/// What is to be done after a fault.
+pub(crate) fn use_policy(policy: OnFault) {
+    ON_FAULT.store(policy as u8, Ordering::Relaxed);
+}
 
 /// From now on the machine can be powered off, if the device tree says how.
 pub(crate) fn use_conduit(conduit: Option<Conduit>) {
@@ -32,13 +41,33 @@ pub(crate) fn conduit() -> Option<power::Conduit> {
 }
 
 /// Ends the machine. The status goes out as the console's last line, since PSCI has no place for
-/// one; then the power goes off. Where it cannot be switched off, the core sleeps for good.
+/// one; then the power goes off.
 pub(crate) fn end(status: u8) -> ! {
     cpu::mask_interrupts();
-    console::emergency(format_args!("exit status {status}\n"));
+    console::print(format_args!("exit status {status}\n"));
+    off()
+}
+
+/// Ends the machine after a fault, as the setting `on-fault` says.
+pub(crate) fn end_after_fault(status: u8) -> ! {
+    cpu::mask_interrupts();
+    console::print(format_args!("exit status {status}\n"));
+    let policy = ON_FAULT.load(Ordering::Relaxed);
+    if policy == OnFault::Reset as u8
+        && let Some(conduit) = conduit()
+    {
+        power::reset(conduit);
+    } else if policy == OnFault::Halt as u8 {
+        cpu::halt();
+    }
+    off()
+}
+
+/// Where the power cannot be switched off, the core sleeps for good.
+fn off() -> ! {
     if let Some(conduit) = conduit() {
         power::off(conduit);
     }
-    console::emergency(format_args!("this machine cannot be powered off: halted\n"));
+    console::print(format_args!("this machine cannot be powered off: halted\n"));
     cpu::halt()
 }

@@ -6,6 +6,7 @@
 //! | `ip=dhcp` | the network is set up by DHCP; so it is without a word |
 //! | `ip=ADDRESS/PREFIX[,GATEWAY[,DNS]]` | the network is set up as said, IPv4 or IPv6 |
 //! | `log=error`, `warn`, `info`, `debug`, `trace`, `off` | the least important messages shown |
+//! | `on-fault=off`, `reset`, `halt` | how the machine ends after a fault or a panic; `off` without a word |
 //! | `require-entropy` | no boot without a source of entropy |
 //! | `app.NAME=VALUE` | the application's own; the kernel passes it on as it is |
 //!
@@ -26,13 +27,32 @@ pub struct Settings {
     pub network: Network,
     /// The least important log messages that are shown.
     pub log: LevelFilter,
+    /// How the machine ends after a fault.
+    pub on_fault: OnFault,
     /// Whether to refuse to boot where there is no entropy.
     pub require_entropy: bool,
 }
 
+/// How the machine ends after a fault or a panic: the setting `on-fault=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OnFault {
+    /// The power goes off, for whoever started the machine to decide.
+    Off = 0,
+    /// It restarts.
+    Reset = 1,
+    /// It stays as it is, asleep, for somebody to look at with a debugger.
+    Halt = 2,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { network: Network::Dhcp, log: LevelFilter::Info, require_entropy: false }
+        Self {
+            network: Network::Dhcp,
+            log: LevelFilter::Info,
+            on_fault: OnFault::Off,
+            require_entropy: false,
+        }
     }
 }
 
@@ -92,6 +112,14 @@ impl Settings {
                 self.log = value
                     .and_then(|level| level.parse().ok())
                     .ok_or(bad("\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\""))?;
+            }
+            ("on-fault", value) => {
+                self.on_fault = match value {
+                    Some("off") => OnFault::Off,
+                    Some("reset") => OnFault::Reset,
+                    Some("halt") => OnFault::Halt,
+                    _ => return Err(bad("\"off\", \"reset\" or \"halt\"")),
+                };
             }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),

@@ -6,7 +6,7 @@ mod common;
 use common::fixtures;
 use elone_gate::Network;
 use elone_kernel::machine::Machine;
-use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, SettingError, Settings};
+use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, OnFault, SettingError, Settings};
 use log::LevelFilter;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -34,8 +34,12 @@ fn network(address: &str, prefix: u8, gateway: Option<&str>, dns: Option<&str>) 
 #[test]
 fn nothing_means_the_defaults() {
     for bootargs in ["", " ", "\t\n "] {
-        let expected =
-            Settings { network: Network::Dhcp, log: LevelFilter::Info, require_entropy: false };
+        let expected = Settings {
+            network: Network::Dhcp,
+            log: LevelFilter::Info,
+            on_fault: OnFault::Off,
+            require_entropy: false,
+        };
         assert_eq!(good(bootargs), expected);
         assert_eq!(good(bootargs), Settings::default());
     }
@@ -240,4 +244,17 @@ fn no_text_makes_it_panic() {
         applied += usize::from(settings != Settings::default());
     }
     assert!(applied > 100, "only {applied} texts said anything");
+}
+
+#[test]
+fn a_fault_ends_the_machine_as_asked() {
+    assert_eq!(good("").on_fault, OnFault::Off);
+    assert_eq!(good("on-fault=off").on_fault, OnFault::Off);
+    assert_eq!(good("on-fault=reset").on_fault, OnFault::Reset);
+    assert_eq!(good("on-fault=halt").on_fault, OnFault::Halt);
+    for wrong in ["on-fault", "on-fault=", "on-fault=explode", "on-fault=RESET"] {
+        let mut errors = 0;
+        let settings = Settings::parse(wrong, |_| errors += 1);
+        assert_eq!((settings.on_fault, errors), (OnFault::Off, 1), "{wrong}");
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::install::{self, Need, Permission};
 use crate::program;
 
-const PROGRAM: &str = "qemu-system-aarch64";
+pub(crate) const PROGRAM: &str = "qemu-system-aarch64";
 
 const NEED: Need = Need {
     what: PROGRAM,

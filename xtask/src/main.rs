@@ -5,6 +5,7 @@
 //! what is missing. Nothing asks a question; where something cannot be had, the commands that would
 //! get it are printed.
 
+mod bench;
 mod build;
 mod check;
 mod emulator;
@@ -66,6 +67,7 @@ enum Command {
     Test(test::Arguments),
     Check(check::Arguments),
     Size(size::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +90,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Test(arguments) => test::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
         Command::Size(arguments) => size::main(&arguments),
+        Command::Bench(arguments) => bench::main(&arguments),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod peer;
+mod raw;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
@@ -14,9 +15,11 @@ use elone::time::{Timer, with_timeout};
 use elone::{Error, Platform};
 use embedded_io_async::{Read, Write};
 use peer::{MACHINE, PEER, Peer, SETTING, boot, pattern};
+use raw::Raw;
 use smoltcp::iface::SocketHandle;
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::udp;
-use smoltcp::wire::{IpCidr, Ipv6Cidr};
+use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, IpCidr, Ipv4Packet, Ipv6Cidr};
 
 /// Serves one port by sending back what arrives, until the machine is asked to end.
 async fn echo_until_asked(platform: Platform) -> Result<(), Error> {
@@ -269,5 +272,30 @@ fn a_reader_learns_of_a_reset_and_a_writer_too() {
     let socket = peer.connect(7);
     peer.rest(Duration::from_millis(10));
     peer.abort(socket);
+    assert_eq!(machine.join().unwrap(), 0);
+}
+
+#[test]
+fn a_ping_is_answered_with_what_it_carried() {
+    let (cable, plug) = Cable::new();
+    let (control, machine) = boot(SETTING, plug, |machine| machine.run(echo_until_asked));
+    let raw = Raw { cable, address: PEER };
+    let carried = pattern(1000);
+    let end = Instant::now() + Duration::from_secs(10);
+    for number in 0.. {
+        raw.ping(MACHINE, number, &carried);
+        let Some(packet) = raw.packet(Duration::from_millis(100)) else {
+            // Not up yet.
+            assert!(Instant::now() < end, "no answer");
+            continue;
+        };
+        let packet = Ipv4Packet::new_checked(&packet[..]).unwrap();
+        let answer = Icmpv4Packet::new_checked(packet.payload()).unwrap();
+        let answer = Icmpv4Repr::parse(&answer, &ChecksumCapabilities::default()).unwrap();
+        let Icmpv4Repr::EchoReply { ident, data, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!((ident, data), (7, &carried[..]));
+        break;
+    }
+    control.ask_to_end();
     assert_eq!(machine.join().unwrap(), 0);
 }

@@ -27,6 +27,7 @@ mod answer;
 mod chunks;
 mod connection;
 mod deadline;
+mod fields;
 mod framing;
 mod head;
 mod input;
@@ -35,6 +36,7 @@ mod output;
 mod refusal;
 mod response;
 mod status;
+mod transfer;
 
 pub use answer::{Answer, Body, Progress, Service};
 pub use connection::{Buffers, refuse, serve};

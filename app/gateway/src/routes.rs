@@ -6,7 +6,7 @@
 //! | `/health`       | GET, HEAD       | that the service lives, in a few bytes                 |
 //! | `/metrics`      | GET, HEAD       | counters, for Prometheus                               |
 //! | `/api/status`   | GET, HEAD       | what the page shows, as JSON                           |
-//! | `/api/readings` | GET, HEAD, POST | the readings: see [`Query`] and [`intake`](crate::intake) |
+//! | `/api/readings` | GET, HEAD, POST | the readings: see [`Query`] and [`intake`]            |
 
 use crate::Gateway;
 use crate::content::{Content, List, Metrics, Page, page};

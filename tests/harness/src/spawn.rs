@@ -8,7 +8,10 @@ use std::process::{Child, Command};
 /// Starts `command` in a process group of its own (a Ctrl-C at the terminal is the parent's to
 /// handle). Where the system can, it is killed when the thread that called this ends, so that a
 /// killed test leaves no machine behind.
-pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+///
+/// # Errors
+/// The program is not there, or the system refuses another process.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
     command.process_group(0);
     #[cfg(target_os = "linux")]
     // SAFETY: between fork and exec only `prctl` is called, which is async-signal-safe and touches

@@ -6,7 +6,7 @@
 
 use smoltcp::socket::tcp::State;
 
-use super::flow::Segment;
+use super::flow::{Ends, Segment};
 use super::place::{Id, Phase};
 use super::table::Table;
 
@@ -46,7 +46,9 @@ impl Table {
                 // Sequence numbers compare modulo 2^32: above means less than half the way round.
                 matches!(segment.sequence.wrapping_sub(last), 1..=0x7fff_ffff)
             }),
-            State::SynReceived => place.first != segment.sequence,
+            State::SynReceived => {
+                matches!(place.phase, Phase::Opening(_)) && place.first != segment.sequence
+            }
             State::Closed => true,
             _ => false,
         }

@@ -51,7 +51,6 @@ impl Inner {
     fn connect(&mut self, remote: SocketAddr) -> Result<Id, Error> {
         let local = self.interface.get_source_address(&remote.ip().into());
         let local = local.ok_or(Error::NoAddress)?;
-        let id = self.table.vacancy(now()).ok_or(Error::Full)?;
         let mut ends = Ends {
             ports: u32::from(remote.port()) << 16,
             remote: bits(remote.ip()),
@@ -67,6 +66,7 @@ impl Inner {
                 break port;
             }
         };
+        let id = self.table.vacancy(now()).ok_or(Error::Full)?;
         let socket = self.table.place(id).socket();
         let result = socket.connect(self.interface.context(), (remote.ip(), remote.port()), port);
         socket.set_timeout(Some(CONNECTING));

@@ -8,7 +8,8 @@ use elone::host::Cable;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    EthernetRepr, IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpRepr, UdpPacket, UdpRepr,
+    EthernetRepr, Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpRepr,
+    UdpPacket, UdpRepr,
 };
 
 pub(crate) const MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 1, 1]);
@@ -112,6 +113,15 @@ impl Raw {
                 |part| part.copy_from_slice(payload),
                 &ChecksumCapabilities::default(),
             );
+        });
+    }
+
+    /// Asks the machine at `to` for an echo (RFC 792).
+    pub(crate) fn ping(&self, to: Ipv4Addr, number: u16, data: &[u8]) {
+        let question = Icmpv4Repr::EchoRequest { ident: 7, seq_no: number, data };
+        self.ipv4((MACHINE_MAC, to), IpProtocol::Icmp, question.buffer_len(), |bytes| {
+            let mut packet = Icmpv4Packet::new_unchecked(bytes);
+            question.emit(&mut packet, &ChecksumCapabilities::default());
         });
     }
 

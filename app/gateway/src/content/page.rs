@@ -18,7 +18,8 @@ pub const FIELDS: &str = "Content-Type: text/html; charset=utf-8\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\
     Content-Security-Policy: default-src 'none'; connect-src 'self'; img-src data:; \
-    style-src 'sha256-grD/V8W2ItJXA0ty4aIhTalvkJlgD0tuKUzQC2DXk3Q='; script-src 'sha256-EFTxB8SOfdUcq01Qtd7jtrUWNy8v6BM0evBNdq9O4CA='; \
+    style-src 'sha256-grD/V8W2ItJXA0ty4aIhTalvkJlgD0tuKUzQC2DXk3Q='; \
+    script-src 'sha256-EFTxB8SOfdUcq01Qtd7jtrUWNy8v6BM0evBNdq9O4CA='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
 
 /// The page on its way out.

@@ -4,9 +4,10 @@
 
 use core::mem::MaybeUninit;
 
-use httparse::{Error, Header};
+use httparse::Error;
 
-use super::framing::{Declared, Framing};
+use super::fields::Fields;
+use super::framing::Framing;
 use super::{Status, limits};
 
 /// A request's method (RFC 9110, section 9).
@@ -94,11 +95,11 @@ pub(super) fn read<R>(
     }
 
     let fields = Fields::read(request.headers)?;
-    let framing = fields.declared.framing()?;
+    let framing = fields.framing()?;
     let persistence = fields.persistence(minor, framing)?;
     let (method, content) = known(method)?;
     let route = route(method, origin_form(target)?);
-    let expectation = if minor == 0 { Expectation::None } else { fields.expectation };
+    let expectation = if minor == 0 { Expectation::None } else { fields.expectation() };
     Ok(Some(Head { route, framing, content, persistence, expectation, length }))
 }
 
@@ -153,106 +154,17 @@ fn origin_form(target: &str) -> Result<&str, Status> {
     if target.starts_with('/') || target == "*" {
         return Ok(target);
     }
-    let Some((scheme, rest)) = target.split_once("://") else {
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    match scheme.map(|scheme| &target[scheme.len()..]) {
+        Some(rest) => match rest.find(['/', '?']) {
+            Some(end) if rest[end..].starts_with('/') => Ok(&rest[end..]),
+            Some(_) => Err(Status::BadRequest),
+            None => Ok("/"),
+        },
         // CONNECT's form (section 3.2.3), which no resource here has.
-        return if target.contains(':') { Ok("*") } else { Err(Status::BadRequest) };
-    };
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err(Status::BadRequest);
-    }
-    Ok(rest.find('/').map_or("/", |slash| &rest[slash..]))
-}
-
-/// Which bytes a host and its port are made of (RFC 3986, section 3.2.2).
-const HOST: [bool; 256] = {
-    let mut table = [false; 256];
-    let punctuation = b"-._~!$&'()*+;=:[]%";
-    let mut byte = 0_u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut index = 0;
-    while index < punctuation.len() {
-        table[punctuation[index] as usize] = true;
-        index += 1;
-    }
-    table
-};
-
-/// What the header fields say that matters here.
-struct Fields {
-    declared: Declared,
-    hosts: u32,
-    close: Option<()>,
-    keep: Option<()>,
-    expectation: Expectation,
-}
-
-impl Fields {
-    /// Goes through the fields once. Names are told apart by length first: most are told apart by
-    /// that alone, which keeps a request with a browser's dozen of fields cheap.
-    fn read(headers: &[Header<'_>]) -> Result<Self, Status> {
-        let mut fields = Self {
-            declared: Declared::default(),
-            hosts: 0,
-            close: None,
-            keep: None,
-            expectation: Expectation::None,
-        };
-        for Header { name, value } in headers {
-            match name.len() {
-                4 if name.eq_ignore_ascii_case("host") => fields.host(value)?,
-                6 if name.eq_ignore_ascii_case("expect") => fields.expect(value),
-                10 if name.eq_ignore_ascii_case("connection") => fields.connection(value),
-                14 if name.eq_ignore_ascii_case("content-length") => {
-                    fields.declared.content_length(value)?;
-                }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    fields.declared.transfer_encoding(value)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
-
-    /// The host is not used, but a request with none, two or a strange one is malformed (RFC
-    /// 9112, section 3.2).
-    fn host(&mut self, value: &[u8]) -> Result<(), Status> {
-        self.hosts += 1;
-        if value.iter().all(|byte| HOST[usize::from(*byte)]) {
-            return Ok(());
-        }
-        Err(Status::BadRequest)
-    }
-
-    fn expect(&mut self, value: &[u8]) {
-        if value.eq_ignore_ascii_case(b"100-continue") {
-            self.expectation = Expectation::Continue;
-        }
-    }
-
-    fn connection(&mut self, value: &[u8]) {
-        for option in value.split(|byte| *byte == b',') {
-            match option.trim_ascii() {
-                option if option.eq_ignore_ascii_case(b"close") => self.close = Some(()),
-                option if option.eq_ignore_ascii_case(b"keep-alive") => self.keep = Some(()),
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether the connection stays (RFC 9112, section 9.3), given the version's minor number.
-    fn persistence(&self, minor: u8, framing: Framing) -> Result<Persistence, Status> {
-        match (minor, self.hosts) {
-            // Chunks came with 1.1: an older sender's are a sign of a faulty relay (section 6.1).
-            (0, 0 | 1) if framing == Framing::Chunked => Err(Status::BadRequest),
-            (0, 0 | 1) if self.keep.is_some() && self.close.is_none() => Ok(Persistence::KeptOld),
-            (0, 0 | 1) => Ok(Persistence::ClosedOld),
-            (_, 1) if self.close.is_some() => Ok(Persistence::Closed),
-            (_, 1) => Ok(Persistence::Kept),
-            _ => Err(Status::BadRequest),
-        }
+        None if target.contains(':') && !target.contains('/') => Ok("*"),
+        None => Err(Status::BadRequest),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Ending, Network, Scenario};
+use crate::{Context, Ending, Network, Scenario, Shutdown};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["kernel":
     Quick the_timer_is_exact,
@@ -16,6 +16,8 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["kernel":
     Quick without_entropy_it_says_so,
     Quick require_entropy_refuses_to_boot,
     Quick the_exit_status_arrives,
+    Quick a_fault_resets_the_machine_if_asked,
+    Quick a_fault_halts_the_machine_if_asked,
     Quick the_console_is_read,
     Quick the_machine_is_described,
     Quick a_machine_without_devices_is_described,
@@ -98,6 +100,21 @@ fn the_exit_status_arrives(context: &Context) -> Result<()> {
         let ending = machine.setting(&format!("app.status={status}")).boot()?.ending(PATIENCE)?;
         ending.expect_status(status)?;
     }
+    Ok(())
+}
+
+fn a_fault_resets_the_machine_if_asked(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "faults_are_named")?.setting("app.what=undefined");
+    let ending = machine.setting("on-fault=reset").boot()?.ending(PATIENCE)?;
+    ensure!(ending.shutdown == Shutdown::Reset && ending.fault.is_some(), "{ending}");
+    Ok(())
+}
+
+fn a_fault_halts_the_machine_if_asked(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "faults_are_named")?.setting("app.what=panic");
+    let guest = machine.setting("on-fault=halt").boot()?;
+    guest.wait_for("exit status 101", PATIENCE)?;
+    ensure!(!guest.has_ended(Duration::from_millis(500)), "it ended: {}", guest.console());
     Ok(())
 }
 

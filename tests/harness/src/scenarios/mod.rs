@@ -2,7 +2,9 @@
 //! `SCENARIOS` beside it.
 
 mod boot;
+mod dhcp;
 mod kernel;
+mod network;
 mod protection;
 
 use crate::Scenario;
@@ -10,5 +12,12 @@ use crate::Scenario;
 /// Every system test, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [boot::SCENARIOS, protection::SCENARIOS, kernel::SCENARIOS].concat()
+    [
+        boot::SCENARIOS,
+        protection::SCENARIOS,
+        kernel::SCENARIOS,
+        network::SCENARIOS,
+        dhcp::SCENARIOS,
+    ]
+    .concat()
 }

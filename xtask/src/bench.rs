@@ -1,0 +1,266 @@
+//! `bench`: what Elone takes and gives, in one table, beside what it is meant to.
+//!
+//! Two kinds of figures. Counts come from the emulator (see [`plugin`]) and are the same on every
+//! machine, however busy. Times depend on the machine and its mood: what they are compared with is
+//! measured in the same run, turn by turn. Nothing here fails because something was slow.
+
+mod counts;
+mod debian;
+mod elf;
+mod floor;
+mod http;
+mod initramfs;
+mod linux;
+mod load;
+mod memory;
+mod plugin;
+mod process;
+mod report;
+mod startup;
+mod subject;
+mod throughput;
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use elone_harness::Board;
+
+use self::plugin::Plugin;
+use self::report::{Figure, Report, Samples, Section, Target, Unit};
+use self::subject::Subject;
+use crate::toolchain::{self, Toolchain};
+use crate::workspace::Workspace;
+use crate::{build, emulator, program};
+
+/// The board that everything is measured on.
+const BOARD: &str = "qemu-virt";
+/// Without a server to ask for an address, so that no time of ours is spent waiting for another.
+const STATIC_ADDRESS: &str = "ip=10.0.2.15/24,10.0.2.2";
+/// A machine that is busier than this is not one to take times on.
+const BUSY: f64 = 0.5;
+
+/// Measure what Elone takes and gives
+///
+/// Boots the applications on QEMU's virt machine with one Cortex-A72, on 127.0.0.1 only, and prints
+/// a table: sizes, guest instructions and device accesses (counted exactly), the time to the first
+/// answer, the least memory that serves, HTTP throughput and latency, and wake-ups while idle.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench                          everything, in about four minutes
+  cargo xtask bench --quick                  fewer and shorter runs
+  cargo xtask bench --against linux          beside Debian's Linux with nginx
+  cargo xtask bench --only instructions      counts until the first line: exact, in seconds
+  cargo xtask bench --json > figures.json
+
+Times want a machine that does nothing else. Counts do not mind.")]
+pub(crate) struct Arguments {
+    /// Print the figures as data
+    #[arg(long)]
+    json: bool,
+    /// Measure this beside it, in the same run
+    #[arg(long, value_name = "SYSTEM")]
+    against: Option<Rival>,
+    /// Measure only these
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    only: Vec<Topic>,
+    /// Fewer and shorter runs: for a first look
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    toolchain: toolchain::Options,
+}
+
+/// What to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rival {
+    /// Debian's arm64 kernel and nginx; their packages are fetched by apt and only unpacked
+    Linux,
+}
+
+/// A part of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Topic {
+    /// Bytes of each image
+    Size,
+    /// Guest instructions and device accesses until the first line
+    Instructions,
+    /// Time from the emulator's start to the first answer
+    Startup,
+    /// The smallest memory that serves
+    Memory,
+    /// Wake-ups while nobody asks for anything
+    Idle,
+    /// Guest instructions and device accesses for each request
+    Requests,
+    /// Requests a second on connections that are kept
+    KeepAlive,
+    /// Requests a second with a connection each
+    Connections,
+}
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    Full,
+    Quick,
+}
+
+/// What every measurement has at hand.
+#[derive(Debug)]
+struct Bench {
+    hello: Subject,
+    echo: Subject,
+    gateway: Subject,
+    gateway_by_dhcp: Subject,
+    linux: Option<Subject>,
+    floor: Subject,
+    plugin: Plugin,
+    effort: Effort,
+}
+
+pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
+    let bench = Bench::prepare(arguments)?;
+    let topics = match &arguments.only[..] {
+        [] => Topic::value_variants(),
+        some => some,
+    };
+    let mut report = Report { machine: machine()?, ..Report::default() };
+    let busy = load_average();
+    if busy.is_some_and(|load| load > BUSY) {
+        eprintln!("bench: the machine is busy, so times will be off; counts will not");
+        let load = busy.unwrap_or_default();
+        report.notes.push(format!(
+            "the machine was busy (load average {load:.1}): times are off, their ratios less so"
+        ));
+    }
+    for topic in Topic::value_variants().iter().filter(|topic| topics.contains(topic)) {
+        let section = bench.measure(*topic, &mut report.notes)?;
+        // Sections of one title are one.
+        match report.sections.last_mut() {
+            Some(last) if last.title == section.title => last.figures.extend(section.figures),
+            _ => report.sections.push(section),
+        }
+    }
+    if arguments.json {
+        println!("{:#}", report.data());
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Bench {
+    fn prepare(arguments: &Arguments) -> Result<Self> {
+        let workspace = Workspace::read()?;
+        let directory = workspace.root.join("target/bench");
+        let permission = arguments.toolchain.install.permission();
+        let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
+        let emulator = emulator::ensure(permission)?;
+        let plugin = Plugin::build(&directory, major_version(&version_of(&emulator)?), permission)?;
+        let board = Board::find(&workspace.boards(), BOARD)?;
+        let linux = match arguments.against {
+            Some(Rival::Linux) => Some(linux::subject(&directory.join("debian"), &board)?),
+            None => None,
+        };
+        let programs = ["hello", "echo", "gateway"].map(|name| workspace.program(name));
+        let programs: Vec<_> = programs.into_iter().collect::<Result<_>>()?;
+        let images = build::images(&workspace, &toolchain, &programs, None)?;
+        let [hello, echo, gateway]: &[PathBuf; 3] =
+            images[..].try_into().context("not every image was built")?;
+        let listening = "listening on";
+        let any_address = Subject::application("gateway", &board, gateway, listening);
+        Ok(Self {
+            hello: Subject::application("hello", &board, hello, "Hello"),
+            echo: Subject::application("echo", &board, echo, listening),
+            gateway: any_address.setting(STATIC_ADDRESS),
+            gateway_by_dhcp: any_address.setting("ip=dhcp"),
+            linux,
+            floor: Subject::application("floor", &board, &floor::image(&directory)?, ""),
+            plugin,
+            effort: if arguments.quick { Effort::Quick } else { Effort::Full },
+        })
+    }
+
+    fn measure(&self, topic: Topic, notes: &mut Vec<String>) -> Result<Section> {
+        match topic {
+            Topic::Size => self.sizes(),
+            Topic::Instructions => counts::until_the_line(self),
+            Topic::Startup => startup::measure(self),
+            Topic::Memory => memory::measure(self),
+            Topic::Idle => counts::while_idle(self),
+            Topic::Requests => counts::per_request(self),
+            Topic::KeepAlive => throughput::keep_alive(self, notes),
+            Topic::Connections => throughput::connections(self, notes),
+        }
+    }
+
+    fn sizes(&self) -> Result<Section> {
+        let size = |subject: &Subject| -> Result<Samples> {
+            let mut bytes = 0;
+            for file in &subject.files {
+                bytes += fs::metadata(file)?.len();
+            }
+            Ok(Samples::one(bytes as f64))
+        };
+        let linux = self.linux.as_ref().map(size).transpose()?;
+        let figure = |name, label, subject| -> Result<Figure> {
+            Ok(Figure::new(name, label, Unit::Bytes, size(subject)?))
+        };
+        Ok(Section {
+            title: "Image",
+            figures: vec![
+                figure("image.hello", "hello", &self.hello)?.target(Target::AtMost(131_072.0)),
+                figure("image.echo", "echo", &self.echo)?,
+                figure("image.gateway", "gateway", &self.gateway)?
+                    .target(Target::AtMost(409_600.0))
+                    .linux(linux),
+            ],
+        })
+    }
+
+    /// Each of two guests, or only ours: whatever is done to one is done to the other.
+    fn servers(&self) -> impl Iterator<Item = &Subject> {
+        std::iter::once(&self.gateway).chain(&self.linux)
+    }
+
+    const fn choose<T: Copy>(&self, full: T, quick: T) -> T {
+        match self.effort {
+            Effort::Full => full,
+            Effort::Quick => quick,
+        }
+    }
+}
+
+/// What this machine is, without its name.
+fn machine() -> Result<Vec<(&'static str, String)>> {
+    let cores = thread::available_parallelism()?;
+    let load = load_average().map(|load| format!(", load average {load:.1}")).unwrap_or_default();
+    let emulator = program::find(emulator::PROGRAM).context("the emulator has gone")?;
+    Ok(vec![
+        ("host", format!("{cores} × {}{load}", env::consts::ARCH)),
+        ("emulator", format!("QEMU {}, TCG", version_of(&emulator)?)),
+        ("guest", format!("{BOARD}, {}, one vCPU, {STATIC_ADDRESS}", subject::CPU)),
+    ])
+}
+
+/// The emulator's version, such as `7.2.22`.
+fn version_of(emulator: &PathBuf) -> Result<String> {
+    let text = program::output(Command::new(emulator).arg("--version"))?;
+    let mut words = text.split_whitespace().skip_while(|word| *word != "version").skip(1);
+    Ok(words.next().unwrap_or("unknown").to_owned())
+}
+
+fn major_version(version: &str) -> u32 {
+    version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// How many tasks wanted to run in the last minute, on average (proc(5)).
+fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,346 @@
+//! What was measured, and how it is shown: a table to read, or the same as data.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+/// Values of one figure, one a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Samples(Vec<f64>);
+
+impl Samples {
+    /// Of one run, or of a figure that is the same in each.
+    pub(crate) fn one(value: f64) -> Self {
+        Self(vec![value])
+    }
+
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+
+    pub(crate) fn median(&self) -> Option<f64> {
+        let middle = self.0.len() / 2;
+        match self.0.len() % 2 {
+            0 => Some(f64::midpoint(*self.0.get(middle.checked_sub(1)?)?, self.0[middle])),
+            _ => Some(self.0[middle]),
+        }
+    }
+
+    fn data(&self) -> Value {
+        let (least, most) = (self.0.first(), self.0.last());
+        json!({ "value": self.median(), "n": self.0.len(), "min": least, "max": most })
+    }
+}
+
+/// What a figure counts, which says how it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Bytes,
+    Mebibytes,
+    Count,
+    PerRequest,
+    PerSecond,
+    RequestsPerSecond,
+    Milliseconds,
+    Times,
+}
+
+impl Unit {
+    const fn symbol(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Mebibytes => "MiB",
+            Self::Count | Self::PerRequest => "",
+            Self::PerSecond | Self::RequestsPerSecond => "/s",
+            Self::Milliseconds => "ms",
+            Self::Times => "×",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Mebibytes => "MiB",
+            Self::Count => "count",
+            Self::PerRequest => "count per request",
+            Self::PerSecond => "count per second",
+            Self::RequestsPerSecond => "requests per second",
+            Self::Milliseconds => "ms",
+            Self::Times => "ratio",
+        }
+    }
+
+    fn decimals(self, value: f64) -> usize {
+        match self {
+            Self::Bytes | Self::Mebibytes | Self::Count | Self::RequestsPerSecond => 0,
+            Self::PerRequest | Self::PerSecond | Self::Times if value >= 1000.0 => 0,
+            Self::PerRequest | Self::PerSecond => 2,
+            Self::Milliseconds | Self::Times => 1,
+        }
+    }
+
+    fn write(self, value: f64) -> String {
+        let number = grouped(&format!("{value:.*}", self.decimals(value)));
+        format!("{number} {}", self.symbol()).trim_end().to_owned()
+    }
+}
+
+/// What a figure is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Target {
+    fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+/// Whether more or less of a figure is wanted; this decides which way a ratio is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Better {
+    More,
+    Less,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    /// Its name in the data.
+    name: &'static str,
+    /// Its name in the table.
+    label: &'static str,
+    unit: Unit,
+    elone: Samples,
+    linux: Option<Samples>,
+    target: Option<Target>,
+    better: Option<Better>,
+}
+
+impl Figure {
+    pub(crate) fn new(
+        name: &'static str,
+        label: &'static str,
+        unit: Unit,
+        elone: Samples,
+    ) -> Self {
+        Self { name, label, unit, elone, linux: None, target: None, better: Some(Better::Less) }
+    }
+
+    pub(crate) fn target(self, target: Target) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
+    /// With what Linux reached in the same run.
+    pub(crate) fn linux(self, linux: Option<Samples>) -> Self {
+        Self { linux, ..self }
+    }
+
+    pub(crate) fn more_is_better(self) -> Self {
+        Self { better: Some(Better::More), ..self }
+    }
+
+    /// Of which neither more nor less is wanted, as it is no property of a guest.
+    pub(crate) fn for_reference(self) -> Self {
+        Self { better: None, ..self }
+    }
+
+    fn met(&self) -> Option<bool> {
+        Some(self.target?.is_met(self.elone.median()?))
+    }
+
+    /// How many times better than Linux.
+    fn ratio(&self) -> Option<f64> {
+        let (elone, linux) = (self.elone.median()?, self.linux.as_ref()?.median()?);
+        let ratio = match self.better? {
+            Better::More => elone / linux,
+            Better::Less => linux / elone,
+        };
+        ratio.is_finite().then_some(ratio)
+    }
+
+    fn cells(&self) -> [String; 6] {
+        let write = |value| self.unit.write(value);
+        let median = |samples: &Samples| samples.median().map(write).unwrap_or_default();
+        let bare = |value: f64| grouped(&format!("{value:.*}", self.unit.decimals(value)));
+        let range = match &self.elone.0[..] {
+            [least, .., most] => format!("{} … {}", bare(*least), bare(*most)),
+            _ => String::new(),
+        };
+        let target = match self.target {
+            Some(Target::AtMost(most)) => format!("≤ {}", grouped(&most.to_string())),
+            Some(Target::AtLeast(least)) => format!("≥ {}", grouped(&least.to_string())),
+            None => String::new(),
+        };
+        let target = match self.met() {
+            Some(true) => format!("{target}  met    "),
+            Some(false) => format!("{target}  NOT MET"),
+            None => target,
+        };
+        [
+            format!("  {}", self.label),
+            median(&self.elone),
+            range,
+            target,
+            self.linux.as_ref().map(median).unwrap_or_default(),
+            self.ratio().map(|ratio| Unit::Times.write(ratio)).unwrap_or_default(),
+        ]
+    }
+}
+
+/// Figures that belong together.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// Everything that was measured, and where.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// The machine: what it is, and how busy it was.
+    pub(crate) machine: Vec<(&'static str, String)>,
+    pub(crate) sections: Vec<Section>,
+    /// What a reader of the figures should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Report {
+    /// The table, for people.
+    pub(crate) fn table(&self) -> String {
+        let figures = || self.sections.iter().flat_map(|section| &section.figures);
+        let linux = figures().any(|figure| figure.linux.is_some());
+        let columns = if linux { 6 } else { 4 };
+        let heads = ["", "Elone", "least … most", "target         ", "Linux + nginx", "ratio"];
+        let rows: Vec<[String; 6]> = figures().map(Figure::cells).collect();
+        let mut widths = heads.map(|head| head.chars().count());
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let line = |cells: &[String]| {
+            let mut line = String::new();
+            for (index, (cell, width)) in cells.iter().zip(widths).take(columns).enumerate() {
+                let pad = " ".repeat(width - cell.chars().count());
+                let (before, after) = if index == 0 { ("", pad.as_str()) } else { (&*pad, "") };
+                let gap = if index == 0 { "" } else { "  " };
+                line.extend([gap, before, cell.as_str(), after]);
+            }
+            line.truncate(line.trim_end().len());
+            line
+        };
+        let mut text = String::new();
+        for (name, value) in &self.machine {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{name}: {value}");
+        }
+        let _ = writeln!(text, "\n{}", line(&heads.map(str::to_owned)));
+        let mut rows = rows.iter();
+        for section in &self.sections {
+            let _ = writeln!(text, "{}", section.title);
+            for row in rows.by_ref().take(section.figures.len()) {
+                let _ = writeln!(text, "{}", line(row));
+            }
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "\nnote: {note}");
+        }
+        text
+    }
+
+    /// The same as data.
+    pub(crate) fn data(&self) -> Value {
+        let machine: serde_json::Map<_, _> =
+            self.machine.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let figures: Vec<_> = self
+            .sections
+            .iter()
+            .flat_map(|section| section.figures.iter().map(|figure| (section.title, figure)))
+            .map(|(section, figure)| {
+                let target = figure.target.map(|target| match target {
+                    Target::AtMost(most) => json!({ "at_most": most }),
+                    Target::AtLeast(least) => json!({ "at_least": least }),
+                });
+                json!({
+                    "name": figure.name,
+                    "section": section,
+                    "label": figure.label,
+                    "unit": figure.unit.name(),
+                    "elone": figure.elone.data(),
+                    "linux": figure.linux.as_ref().map(Samples::data),
+                    "ratio": figure.ratio(),
+                    "target": target,
+                    "met": figure.met(),
+                })
+            })
+            .collect();
+        json!({ "machine": machine, "figures": figures, "notes": self.notes })
+    }
+}
+
+/// A number with a comma before every third digit of its whole part.
+fn grouped(number: &str) -> String {
+    let (whole, rest) = number.find('.').map_or((number, ""), |dot| number.split_at(dot));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    let mut text = sign.to_owned();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_one_or_the_mean_of_two() {
+        assert_eq!(Samples::of([3.0, 1.0, 2.0]).median(), Some(2.0));
+        assert_eq!(Samples::of([4.0, 1.0, 2.0, 3.0]).median(), Some(2.5));
+        assert_eq!(Samples::default().median(), None);
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (plain, expected) in
+            [("1", "1"), ("1000", "1,000"), ("-123456.7", "-123,456.7"), ("100", "100")]
+        {
+            assert_eq!(grouped(plain), expected);
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_is_met_and_how_many_times_better() {
+        let rate = Figure::new("rate", "requests", Unit::RequestsPerSecond, Samples::one(6000.0))
+            .target(Target::AtLeast(7000.0))
+            .linux(Some(Samples::one(400.0)))
+            .more_is_better();
+        let size = Figure::new("size", "image", Unit::Bytes, Samples::of([9.0, 10.0, 12.0]))
+            .target(Target::AtMost(10.0));
+        let report = Report {
+            machine: vec![("host", "two cores".into())],
+            sections: vec![Section { title: "All", figures: vec![rate, size] }],
+            notes: vec!["busy".into()],
+        };
+        let table = report.table();
+        for part in ["6,000 /s", "≥ 7,000  NOT MET", "15.0 ×", "≤ 10  met", "9 … 12", "note: busy"] {
+            assert!(table.contains(part), "{part} is not in\n{table}");
+        }
+        let data = report.data();
+        assert_eq!(data["figures"][0]["ratio"], 15.0);
+        assert_eq!(data["figures"][0]["met"], false);
+        assert_eq!(data["figures"][1]["elone"]["max"], 12.0);
+        assert_eq!(data["figures"][1]["linux"], Value::Null);
+    }
+}
