@@ -1,6 +1,7 @@
 //! The machine's console, as a reader and a writer.
 
 use core::convert::Infallible;
+use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
@@ -33,6 +34,14 @@ impl Read for Console {
             length => Poll::Ready(Ok(length)),
         })
         .await
+    }
+}
+
+/// For `write!`: the console takes everything at once.
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        calls::console_write(text.as_bytes());
+        Ok(())
     }
 }
 

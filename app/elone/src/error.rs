@@ -10,6 +10,9 @@ use embedded_io_async::ErrorKind;
 pub enum Error {
     /// The kernel refused; see there.
     Gate(gate::Error),
+    /// The machine has no such network interface, or none that could be used; the boot's log says
+    /// which. Do without, or tell the operator.
+    NoInterface,
     /// The interface has no address of the kind that this needs. Wait for one, or use another.
     NoAddress,
     /// The address or port is not one that can be used here.
@@ -46,6 +49,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Gate(error) => return error.fmt(f),
+            Self::NoInterface => "this machine has no network interface that can be used",
             Self::NoAddress => "the interface has no such address",
             Self::BadAddress => "not an address that can be used here",
             Self::PortInUse => "the port is in use",
@@ -66,7 +70,7 @@ impl core::error::Error for Error {}
 impl embedded_io_async::Error for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Gate(_) | Self::NoSuchName => ErrorKind::Other,
+            Self::Gate(_) | Self::NoInterface | Self::NoSuchName => ErrorKind::Other,
             Self::NoAddress => ErrorKind::AddrNotAvailable,
             Self::BadAddress => ErrorKind::InvalidInput,
             Self::PortInUse => ErrorKind::AddrInUse,

@@ -1,7 +1,7 @@
 //! From the kernel's call to the application's `main` and back.
 
 use core::cell::Cell;
-use core::fmt::Debug;
+use core::fmt::Display;
 
 use alloc::boxed::Box;
 use elone_gate::Start;
@@ -11,7 +11,7 @@ use crate::{Platform, heap, logger, run};
 /// What `main` may return.
 #[diagnostic::on_unimplemented(
     message = "`main` cannot return `{Self}`",
-    note = "return `()` or `Result<(), E>` where `E: Debug`"
+    note = "return `()` or `Result<(), E>` where `E: Display`"
 )]
 pub trait Outcome {
     /// The machine's exit status: 0 for success. An error is logged on the way.
@@ -24,12 +24,12 @@ impl Outcome for () {
     }
 }
 
-impl<E: Debug> Outcome for Result<(), E> {
+impl<E: Display> Outcome for Result<(), E> {
     fn status(self) -> u8 {
         match self {
             Ok(()) => 0,
             Err(error) => {
-                log::error!(target: "app", "{error:?}");
+                log::error!(target: "app", "{error}");
                 1
             }
         }

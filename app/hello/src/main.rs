@@ -2,11 +2,12 @@
 #![no_std]
 #![no_main]
 
-use elone::{Platform, info};
+use core::fmt::Write;
+
+use elone::Platform;
 
 #[elone::main]
-async fn main(platform: Platform) -> Result<(), elone::Error> {
+async fn main(platform: Platform) -> Result<(), core::fmt::Error> {
     let machine = platform.machine();
-    info!("Hello from {}, at {}", machine.board, machine.application_at);
-    Ok(())
+    writeln!(platform.console(), "Hello from {}, at {}", machine.board, machine.application_at)
 }

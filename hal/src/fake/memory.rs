@@ -1,6 +1,5 @@
 //! The machine's memory as fake devices see it: bytes at physical addresses.
 
-use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 
@@ -31,11 +30,8 @@ impl DmaPool {
     #[must_use]
     pub fn on_host(length: usize) -> Self {
         let length = length.next_multiple_of(PAGE);
-        // Both sides' pointers come from one shared reference to cells: neither's use forbids the
-        // other's, as it is with memory that a device shares.
-        let bytes: &'static [Cell<u8>] =
-            Cell::from_mut(Vec::leak(vec![0; length + PAGE])).as_slice_of_cells();
-        let start = NonNull::from(bytes).cast::<u8>();
+        // Both sides' pointers come from this one, as equals: neither's use forbids the other's.
+        let start = NonNull::from(Vec::leak(vec![0; length + PAGE])).cast::<u8>();
         let skip = start.align_offset(PAGE);
         assert!(skip < PAGE, "a page starts within a page");
         // SAFETY: there are `length + PAGE` bytes from `start` on.

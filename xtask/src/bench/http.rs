@@ -110,7 +110,10 @@ mod tests {
         assert_eq!(end_of_answer(whole), Ok(Some(whole.len())));
         assert_eq!(end_of_answer(&whole[..20]), Ok(None));
         assert_eq!(end_of_answer(b"HTTP/1.1 200 OK\r\n\r\n"), Err(Unexpected));
-        assert_eq!(end_of_answer(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), Err(Unexpected));
+        assert_eq!(
+            end_of_answer(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
+            Err(Unexpected)
+        );
     }
 
     #[test]

@@ -87,7 +87,10 @@ fn archive(kernel: &Path, busybox: &Path, nginx: &Path) -> Result<Vec<u8>> {
         files.program(&path, contents);
     }
     files.file("etc/nginx.conf", CONFIGURATION.into());
-    files.file("etc/passwd", b"root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n".into());
+    files.file(
+        "etc/passwd",
+        b"root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n".into(),
+    );
     files.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n".into());
     files.file("www/health", PAGE.into());
     Ok(files.finish())
@@ -104,7 +107,8 @@ fn modules(kernel: &Path) -> Result<Vec<PathBuf>> {
 
 fn add_module(directory: &Path, name: &str, order: &mut Vec<PathBuf>) -> Result<()> {
     let is_it = |file: &str| {
-        file.strip_suffix(".ko").is_some_and(|stem| stem.replace('-', "_") == name.replace('-', "_"))
+        file.strip_suffix(".ko")
+            .is_some_and(|stem| stem.replace('-', "_") == name.replace('-', "_"))
     };
     let Some(file) = find_below(directory, is_it)? else { return Ok(()) };
     if order.contains(&file) {

@@ -27,10 +27,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         Unit::Mebibytes,
         Samples::one(gateway.into()),
     );
-    Ok(Section {
-        title: "Memory",
-        figures: vec![figure.target(Target::AtMost(8.0)).linux(linux)],
-    })
+    Ok(Section { title: "Memory", figures: vec![figure.target(Target::AtMost(8.0)).linux(linux)] })
 }
 
 /// Halves the range until one MiB less does not serve, and then makes sure of both ends.

@@ -112,11 +112,7 @@ impl Counters {
 
     /// What the guest has done so far.
     pub(crate) fn now(&self) -> io::Result<Counts> {
-        Ok(Counts {
-            instructions: self.word(0)?,
-            accesses: self.word(1)?,
-            sleeps: self.word(2)?,
-        })
+        Ok(Counts { instructions: self.word(0)?, accesses: self.word(1)?, sleeps: self.word(2)? })
     }
 
     /// What the guest had done when it wrote byte number `byte` to its console, counted from 0;

@@ -125,12 +125,7 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    pub(crate) fn new(
-        name: &'static str,
-        label: &'static str,
-        unit: Unit,
-        elone: Samples,
-    ) -> Self {
+    pub(crate) fn new(name: &'static str, label: &'static str, unit: Unit, elone: Samples) -> Self {
         Self { name, label, unit, elone, linux: None, target: None, better: Some(Better::Less) }
     }
 
@@ -334,7 +329,8 @@ mod tests {
             notes: vec!["busy".into()],
         };
         let table = report.table();
-        for part in ["6,000 /s", "≥ 7,000  NOT MET", "15.0 ×", "≤ 10  met", "9 … 12", "note: busy"] {
+        for part in ["6,000 /s", "≥ 7,000  NOT MET", "15.0 ×", "≤ 10  met", "9 … 12", "note: busy"]
+        {
             assert!(table.contains(part), "{part} is not in\n{table}");
         }
         let data = report.data();

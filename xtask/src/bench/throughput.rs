@@ -49,12 +49,7 @@ pub(super) fn connections(bench: &Bench, notes: &mut Vec<String>) -> Result<Sect
     measure(bench, notes, Use::Once, &names)
 }
 
-fn measure(
-    bench: &Bench,
-    notes: &mut Vec<String>,
-    purpose: Use,
-    names: &Names,
-) -> Result<Section> {
+fn measure(bench: &Bench, notes: &mut Vec<String>, purpose: Use, names: &Names) -> Result<Section> {
     let (runs, time) = bench.choose((5, 5), (3, 2));
     let mut seen: Vec<(&Subject, Vec<Seen>)> =
         bench.servers().map(|subject| (subject, Vec::new())).collect();

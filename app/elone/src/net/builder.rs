@@ -72,7 +72,7 @@ impl NetBuilder {
     /// renewed in the background; if it is lost, that is logged and another one asked for.
     ///
     /// # Errors
-    /// [`gate::Error::NoSuchDevice`], [`gate::Error::Claimed`], [`gate::Error::NoEntropy`].
+    /// [`Error::NoInterface`], [`gate::Error::Claimed`], [`gate::Error::NoEntropy`].
     pub async fn configured_by_dhcp(self) -> Result<Net, Error> {
         let stack = self.claim()?;
         stack.inner.borrow_mut().start_dhcp();
@@ -95,8 +95,10 @@ impl NetBuilder {
     fn claim(&self) -> Result<&'static Stack, Error> {
         // First what can fail, so that a failure leaves the device unclaimed.
         let seed = entropy::word()?;
-        let DeviceInfo::Net(info) = calls::device(DeviceClass::Net, self.index)? else {
-            return Err(gate::Error::NoSuchDevice.into());
+        let info = match calls::device(DeviceClass::Net, self.index) {
+            Ok(DeviceInfo::Net(info)) => info,
+            Ok(_) | Err(gate::Error::NoSuchDevice) => return Err(Error::NoInterface),
+            Err(error) => return Err(error.into()),
         };
         let inner = RefCell::new(self.assemble(info, seed));
         let stack = Box::leak(Box::new(Stack { event: Events::device(info.handle), inner }));

@@ -121,7 +121,8 @@ impl<'g> Lan<'g> {
     /// Asks for an echo over IPv6, after asking who has the address (RFC 4861, section 7.2).
     pub(crate) fn ping6(&self, from: Ipv6Addr, to: Ipv6Addr, bytes: &[u8]) -> Result<Mac> {
         let [.., a, b, c] = to.octets();
-        let everyone = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+        let everyone =
+            Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
         // Reserved, the target, and an option: the source's link-layer address.
         let question = [&[0; 4][..], &to.octets(), &[1, 1], &self.mac].concat();
         let question = packet::icmpv6(from, everyone, 135, &question);
@@ -150,7 +151,8 @@ impl<'g> Lan<'g> {
         let mut connection = Connection { lan: self, mac, from, to, next: 1_000, seen: 0 };
         connection.say(SYN, &[])?;
         connection.next += 1;
-        let (number, flags, _) = connection.hear("answer to a SYN", |_, flags, _| flags & SYN != 0)?;
+        let (number, flags, _) =
+            connection.hear("answer to a SYN", |_, flags, _| flags & SYN != 0)?;
         ensure!(flags == SYN | ACK, "a SYN was answered with flags {flags:#x}");
         connection.seen = number.wrapping_add(1);
         connection.say(ACK, &[])?;

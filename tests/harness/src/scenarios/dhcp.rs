@@ -34,7 +34,10 @@ fn a_lease_is_taken_and_renewed(context: &Context) -> Result<()> {
     let mut connection = lan.connect(mac, SocketAddrV4::new(LEASE.address, 7))?;
     for round in 0..3 {
         let renewal = lan.client_says(REQUEST)?;
-        ensure!(renewal.to == (SERVER, lan.mac), "renewal {round} is not the server's: {renewal:?}");
+        ensure!(
+            renewal.to == (SERVER, lan.mac),
+            "renewal {round} is not the server's: {renewal:?}"
+        );
         ensure!(renewal.client == LEASE.address, "of another address: {renewal:?}");
         // Table 5 in section 4.4.1: neither is sent in a renewal.
         let bare = renewal.requested.is_none() && renewal.server.is_none();

@@ -12,12 +12,6 @@ use crate::Scenario;
 /// Every system test, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [
-        boot::SCENARIOS,
-        protection::SCENARIOS,
-        kernel::SCENARIOS,
-        network::SCENARIOS,
-        dhcp::SCENARIOS,
-    ]
-    .concat()
+    [boot::SCENARIOS, protection::SCENARIOS, kernel::SCENARIOS, network::SCENARIOS, dhcp::SCENARIOS]
+        .concat()
 }
