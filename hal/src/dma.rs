@@ -194,7 +194,29 @@ impl fmt::Debug for DmaRegion {
 /// An index past the end loads 0 and stores nowhere: indices are the driver's own and masked, so
 /// that is only the belt to their braces.
 #[derive(Clone, Copy, Debug)]
-pub struct Shared<Word: 'static>(&'static [Word]);
+pub struct Shared<Word> {
+    start: NonNull<Word>,
+    count: usize,
+}
+
+// SAFETY: what is reached through it are atomics.
+unsafe impl<Word: Sync> Send for Shared<Word> {}
+// SAFETY: as above.
+unsafe impl<Word: Sync> Sync for Shared<Word> {}
+
+impl<Word> Shared<Word> {
+    #[inline]
+    fn word(&self, index: usize) -> Option<&Word> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: `words*` found `count` words from `start` on in a region.
+        let word = unsafe { self.start.add(index) };
+        // SAFETY: aligned, initialised, mapped for the life of the program and reached by nobody
+        // but as an atomic (`DmaPool::new`, `words*`).
+        Some(unsafe { word.as_ref() })
+    }
+}
 
 /// Writes the accessors for one width.
 macro_rules! shared {
@@ -204,20 +226,20 @@ macro_rules! shared {
             #[inline]
             #[must_use]
             pub fn load(&self, index: usize) -> $word {
-                self.0.get(index).map_or(0, |word| $word::from_le(word.load(Ordering::Relaxed)))
+                self.word(index).map_or(0, |word| $word::from_le(word.load(Ordering::Relaxed)))
             }
 
             /// Loads the word at `index` before every later load and store.
             #[inline]
             #[must_use]
             pub fn load_acquire(&self, index: usize) -> $word {
-                self.0.get(index).map_or(0, |word| $word::from_le(word.load(Ordering::Acquire)))
+                self.word(index).map_or(0, |word| $word::from_le(word.load(Ordering::Acquire)))
             }
 
             /// Stores the word at `index`, in no order with other accesses.
             #[inline]
             pub fn store(&self, index: usize, value: $word) {
-                if let Some(word) = self.0.get(index) {
+                if let Some(word) = self.word(index) {
                     word.store(value.to_le(), Ordering::Relaxed);
                 }
             }
@@ -225,7 +247,7 @@ macro_rules! shared {
             /// Stores the word at `index` after every earlier load and store.
             #[inline]
             pub fn store_release(&self, index: usize, value: $word) {
-                if let Some(word) = self.0.get(index) {
+                if let Some(word) = self.word(index) {
                     word.store(value.to_le(), Ordering::Release);
                 }
             }
@@ -244,9 +266,7 @@ macro_rules! shared {
                 if !start.is_aligned() {
                     return Err(DmaError::OutsideRegion);
                 }
-                // SAFETY: aligned, `bytes` long within memory that is initialised, mapped for the
-                // life of the program and reached only as atomics (`DmaPool::new`, `Shared`).
-                Ok(Shared(unsafe { core::slice::from_raw_parts(start.as_ptr(), count) }))
+                Ok(Shared { start, count })
             }
         }
     )*};

@@ -4,14 +4,14 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use elone_gate::{Events, Handle};
+use elone_gate::{DeviceClass, Error, Events, Handle};
 use elone_hal::virtio::blk::Blk;
 use elone_hal::virtio::console::Console;
 use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
 use elone_hal::virtio::{Causes, DeviceId, InterruptPort, ProbeError, Transport};
 use heapless::Vec;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 use crate::console;
 use crate::interrupts::Source;
@@ -28,24 +28,35 @@ const SMALL_MEMORY: usize = 16 << 10;
 /// Devices whose configuration changed and that have not been asked about it, a bit a handle.
 static CHANGED: AtomicU32 = AtomicU32::new(0);
 
-/// A device with a handle: its place in the list.
-pub(crate) struct Device {
-    pub(crate) driver: Driver,
-    interrupt: Interrupt,
-    port: InterruptPort,
+/// The devices with handles, each at its handle's place. They stay where they are put: drivers are
+/// too large to be passed around on a stack. The locks are never waited for, since all calls come
+/// one at a time.
+static TABLE: [Mutex<Option<Driver>>; DEVICES] = [const { Mutex::new(None) }; DEVICES];
+
+/// Who drives a device.
+#[expect(clippy::large_enum_variant, reason = "they never move once they are in the table")]
+pub(crate) enum Driver {
+    Net(Net),
+    Block(Blk),
 }
 
-/// Who drives it. The locks are never waited for: all calls come one at a time.
-#[expect(clippy::large_enum_variant, reason = "a list of sixteen that never moves, without a heap")]
-pub(crate) enum Driver {
-    Net(Mutex<Net>),
-    Block(Mutex<Blk>),
+/// A device with a handle: where it interrupts, and what it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Device {
+    pub(crate) class: DeviceClass,
+    interrupt: Interrupt,
+    port: InterruptPort,
 }
 
 /// All devices that can be used.
 pub(crate) struct Devices {
     pub(crate) list: Vec<Device, DEVICES>,
     pub(crate) entropy: Option<Rng>,
+}
+
+/// The driver of the device with this handle.
+pub(crate) fn driver(handle: Handle) -> Result<MutexGuard<'static, Option<Driver>>, Error> {
+    Ok(TABLE.get(usize::from(handle.0)).ok_or(Error::BadHandle)?.lock())
 }
 
 impl Devices {
@@ -63,38 +74,45 @@ impl Devices {
     fn probe_slot(&mut self, slot: &VirtioSlot, memory: &mut Memory) -> Result<(), SlotError> {
         let window = memory.device(slot.registers).map_err(SlotError::Map)?;
         let Some(transport) = Transport::open(window)? else { return Ok(()) };
-        let id = transport.id();
-        if self.list.is_full() {
-            return Err(SlotError::TooMany);
+        if !slot.dma_coherent {
+            log::warn!("virtio slot {}: taken to be coherent", slot.registers.start());
         }
+        let id = transport.id();
         let mut pool = |length| memory.dma_pool(length).ok_or(SlotError::Memory(id));
-        let (driver, port) = match id {
+        match id {
             DeviceId::NET => {
                 let net = Net::probe(transport, &mut pool(NET_MEMORY)?)?;
-                let port = net.interrupt_port();
-                (Driver::Net(Mutex::new(net)), port)
+                self.add(slot, DeviceClass::Net, net.interrupt_port(), Driver::Net(net))
             }
             DeviceId::BLOCK => {
                 let blk = Blk::probe(transport, &mut pool(BLOCK_MEMORY)?)?;
-                let port = blk.interrupt_port();
-                (Driver::Block(Mutex::new(blk)), port)
+                self.add(slot, DeviceClass::Block, blk.interrupt_port(), Driver::Block(blk))
             }
             DeviceId::ENTROPY => {
                 self.entropy = Some(Rng::probe(transport, &mut pool(SMALL_MEMORY)?)?);
-                return Ok(());
+                Ok(())
             }
             DeviceId::CONSOLE => {
                 let console = Console::probe(transport, &mut pool(SMALL_MEMORY)?)?;
                 console::offer(console, slot.interrupt);
-                return Ok(());
+                Ok(())
             }
-            other => return Err(SlotError::NoDriver(other)),
-        };
-        if !slot.dma_coherent {
-            log::warn!("virtio slot {}: taken to be coherent", slot.registers.start());
+            other => Err(SlotError::NoDriver(other)),
         }
-        // There is room, as was looked at above.
-        drop(self.list.push(Device { driver, interrupt: slot.interrupt, port }));
+    }
+
+    /// Gives a device the next handle.
+    fn add(
+        &mut self,
+        slot: &VirtioSlot,
+        class: DeviceClass,
+        port: InterruptPort,
+        driver: Driver,
+    ) -> Result<(), SlotError> {
+        let place = TABLE.get(self.list.len()).ok_or(SlotError::TooMany)?;
+        let device = Device { class, interrupt: slot.interrupt, port };
+        self.list.push(device).map_err(|_| SlotError::TooMany)?;
+        *place.lock() = Some(driver);
         Ok(())
     }
 

@@ -15,5 +15,6 @@ macro_rules! on_the_machine {
 }
 
 on_the_machine! {
-    boot clock console devices entry error fault identity interrupts log memory platform power sources
+    boot clock console devices entry error fault identity interrupts log
+    memory platform power sources transfers
 }

@@ -11,10 +11,9 @@ use elone_gate::{
     UnixTime,
 };
 use elone_hal::dma::DmaBuffers;
-use elone_hal::virtio::DeviceError;
-use elone_hal::virtio::blk::{Blk, BlockError, Operation};
+use elone_hal::virtio::blk::{Blk, Operation};
 use elone_hal::virtio::net::Net;
-use spin::{Mutex, Once};
+use spin::{Mutex, MutexGuard, Once};
 
 use crate::clock::Clock;
 use crate::console;
@@ -22,6 +21,7 @@ use crate::devices::{self, DEVICES, Device, Driver};
 use crate::entropy::Generator;
 use crate::interrupts;
 use crate::power;
+use crate::transfers::{complete, receive, refusal, send};
 use heapless::Vec;
 
 /// Everything that an application can ask for.
@@ -66,42 +66,57 @@ impl Platform {
         elone_gate::calls::application(&self.start)
     }
 
-    fn claimed(&self, handle: Handle) -> Result<&Driver, Error> {
-        let device = self.devices.get(usize::from(handle.0)).ok_or(Error::BadHandle)?;
-        if self.claimed.load(Ordering::Relaxed) & Events::device(handle).0 == 0 {
-            return Err(Error::BadHandle);
-        }
-        Ok(&device.driver)
-    }
-
-    fn net(&self, handle: Handle) -> Result<spin::MutexGuard<'_, Net>, Error> {
-        let Driver::Net(net) = self.claimed(handle)? else { return Err(Error::BadHandle) };
-        let mut net = net.lock();
+    /// Does `work` with the network device that the application has claimed as `handle`.
+    fn with_net<T>(
+        &self,
+        handle: Handle,
+        work: impl FnOnce(&mut Net) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut driver = self.claimed(handle)?;
+        let Some(Driver::Net(net)) = driver.as_mut() else { return Err(Error::BadHandle) };
         if devices::changed(Events::device(handle)) {
             net.configuration_changed().map_err(refusal)?;
         }
-        Ok(net)
+        work(net)
     }
 
-    fn block(&self, handle: Handle) -> Result<spin::MutexGuard<'_, Blk>, Error> {
-        let Driver::Block(blk) = self.claimed(handle)? else { return Err(Error::BadHandle) };
-        let mut blk = blk.lock();
+    /// Does `work` with the disk that the application has claimed as `handle`.
+    fn with_block<T>(
+        &self,
+        handle: Handle,
+        work: impl FnOnce(&mut Blk) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut driver = self.claimed(handle)?;
+        let Some(Driver::Block(blk)) = driver.as_mut() else { return Err(Error::BadHandle) };
         if devices::changed(Events::device(handle)) {
             blk.configuration_changed().map_err(refusal)?;
         }
-        Ok(blk)
+        work(blk)
+    }
+
+    fn claimed(&self, handle: Handle) -> Result<MutexGuard<'static, Option<Driver>>, Error> {
+        if self.claimed.load(Ordering::Relaxed) & Events::device(handle).0 == 0 {
+            return Err(Error::BadHandle);
+        }
+        devices::driver(handle)
     }
 
     /// Has the claimed devices interrupt from now on; returns those that have something already.
     fn arm(&self) -> Events {
         let claimed = self.claimed.load(Ordering::Relaxed);
         let mut ready = Events::NONE;
-        for (index, device) in (0..).zip(&self.devices) {
-            let event = Events::device(Handle(index));
-            if claimed & event.0 != 0 {
-                let has_something = match &device.driver {
-                    Driver::Net(net) => net.lock().arm(),
-                    Driver::Block(blk) => blk.lock().arm(),
+        for handle in (0..Events::DEVICES).map(Handle) {
+            let event = Events::device(handle);
+            if claimed < event.0 {
+                break; // no higher bit is set
+            }
+            if claimed & event.0 != 0
+                && let Ok(mut driver) = devices::driver(handle)
+            {
+                let has_something = match driver.as_mut() {
+                    Some(Driver::Net(net)) => net.arm(),
+                    Some(Driver::Block(blk)) => blk.arm(),
+                    None => false,
                 };
                 if has_something {
                     ready = ready.with(event);
@@ -171,21 +186,18 @@ impl Gate for Kernel {
 
     fn device(&self, class: DeviceClass, index: u8) -> Result<DeviceInfo, Error> {
         let platform = platform();
-        let of_class = |(_, device): &(u8, &Device)| match device.driver {
-            Driver::Net(_) => class == DeviceClass::Net,
-            Driver::Block(_) => class == DeviceClass::Block,
-        };
-        let mut devices = (0..).zip(&platform.devices).filter(of_class);
-        let (number, device) = devices.nth(usize::from(index)).ok_or(Error::NoSuchDevice)?;
+        let mut of_class = (0..).zip(&platform.devices).filter(|(_, device)| device.class == class);
+        let (number, _) = of_class.nth(usize::from(index)).ok_or(Error::NoSuchDevice)?;
         let handle = Handle(number);
         let bit = Events::device(handle).0;
         if platform.claimed.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return Err(Error::Claimed);
         }
-        Ok(match &device.driver {
-            Driver::Net(net) => DeviceInfo::Net(platform.net_info(handle, &net.lock())),
-            Driver::Block(blk) => DeviceInfo::Block(block_info(handle, &blk.lock())),
-        })
+        match devices::driver(handle)?.as_ref() {
+            Some(Driver::Net(net)) => Ok(DeviceInfo::Net(platform.net_info(handle, net))),
+            Some(Driver::Block(blk)) => Ok(DeviceInfo::Block(block_info(handle, blk))),
+            None => Err(Error::NoSuchDevice),
+        }
     }
 
     fn net_send(
@@ -194,28 +206,7 @@ impl Gate for Kernel {
         frames: &[Frame],
         free: &mut [BufferId],
     ) -> Result<Sent, Error> {
-        let mut net = platform().net(handle)?;
-        if frames.iter().any(|frame| !net.is_held(frame.buffer.0)) {
-            return Err(Error::BadBuffer);
-        }
-        let mut sent = Sent::default();
-        while let Some(place) = free.get_mut(sent.freed) {
-            let Some(buffer) = net.sent().map_err(refusal)? else { break };
-            *place = BufferId(buffer);
-            sent.freed += 1;
-        }
-        for frame in frames {
-            match net.send(frame.buffer.0, frame.length) {
-                Ok(()) => sent.accepted += 1,
-                Err(DeviceError::Full) => break,
-                Err(error) => {
-                    net.flush();
-                    return Err(refusal(error));
-                }
-            }
-        }
-        net.flush();
-        Ok(sent)
+        platform().with_net(handle, |net| send(net, frames, free))
     }
 
     fn net_receive(
@@ -224,21 +215,7 @@ impl Gate for Kernel {
         empty: &[BufferId],
         frames: &mut [Frame],
     ) -> Result<usize, Error> {
-        let mut net = platform().net(handle)?;
-        if empty.iter().any(|buffer| !net.is_held(buffer.0)) {
-            return Err(Error::BadBuffer);
-        }
-        for buffer in empty {
-            net.offer(buffer.0).map_err(refusal)?;
-        }
-        net.flush();
-        let mut count = 0;
-        while let Some(place) = frames.get_mut(count) {
-            let Some((buffer, length)) = net.received().map_err(refusal)? else { break };
-            *place = Frame { buffer: BufferId(buffer), length };
-            count += 1;
-        }
-        Ok(count)
+        platform().with_net(handle, |net| receive(net, empty, frames))
     }
 
     fn block_submit(&self, handle: Handle, request: BlockRequest) -> Result<(), Error> {
@@ -247,8 +224,10 @@ impl Gate for Kernel {
             BlockOperation::Write => Operation::Write,
             BlockOperation::Flush => Operation::Flush,
         };
-        let mut blk = platform().block(handle)?;
-        blk.submit(operation, request.sector, request.buffer.0, request.length).map_err(refusal)
+        let BlockRequest { sector, buffer, length, .. } = request;
+        platform().with_block(handle, |blk| {
+            blk.submit(operation, sector, buffer.0, length).map_err(refusal)
+        })
     }
 
     fn block_complete(
@@ -256,18 +235,7 @@ impl Gate for Kernel {
         handle: Handle,
         completions: &mut [BlockCompletion],
     ) -> Result<usize, Error> {
-        let mut blk = platform().block(handle)?;
-        let mut count = 0;
-        while let Some(place) = completions.get_mut(count) {
-            let Some((buffer, result)) = blk.completed().map_err(refusal)? else { break };
-            let result = result.map_err(|error| match error {
-                BlockError::Unsupported => Error::Unsupported,
-                _ => Error::Broken,
-            });
-            *place = BlockCompletion { buffer: BufferId(buffer), result };
-            count += 1;
-        }
-        Ok(count)
+        platform().with_block(handle, |blk| complete(blk, completions))
     }
 
     fn report(&self, words: &str) {
@@ -298,15 +266,4 @@ fn block_info(handle: Handle, blk: &Blk) -> BlockInfo {
 
 fn area(buffers: &DmaBuffers) -> Area {
     Area::new(buffers.base(), buffers.count(), buffers.size())
-}
-
-/// What a driver's refusal is to the application.
-fn refusal(error: DeviceError) -> Error {
-    match error {
-        DeviceError::BadBuffer => Error::BadBuffer,
-        DeviceError::OutOfRange => Error::OutOfRange,
-        DeviceError::Full => Error::Full,
-        DeviceError::Unsupported => Error::Unsupported,
-        DeviceError::Silent | DeviceError::Broken(_) => Error::Broken,
-    }
 }

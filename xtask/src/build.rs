@@ -1,41 +1,16 @@
 //! `build`: from an application's source to an image that boots.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::flatten::flatten;
+use crate::target;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{Kind, Program, Workspace};
-
-/// What images are built for: no operating system, and floating point in registers.
-pub(crate) const TARGET: &str = "aarch64-unknown-none";
-
-/// How every image is compiled and linked. What depends on this machine is added to it in
-/// [`rustflags`], and the linker script says the rest.
-const RUSTFLAGS: &[&str] = &[
-    // The kernel maps the image where it is linked, wherever it was loaded.
-    "-Crelocation-model=static",
-    // Rust runs with the MMU on, where memory may be accessed at any address.
-    "-Ctarget-feature=-strict-align",
-    // A fault's report walks the frames.
-    "-Cforce-frame-pointers=yes",
-    // Permissions change at page boundaries, and pages have 4 KiB.
-    "-Clink-arg=-z",
-    "-Clink-arg=max-page-size=4096",
-    // Ties a report to the file that can explain it.
-    "-Clink-arg=--build-id",
-    // Functions with the same instructions need be there only once.
-    "-Clink-arg=--icf=all",
-];
-
-/// What of the standard library is built along.
-const BUILD_STD: &str = "-Zbuild-std=core,alloc";
 
 /// Build images that boot
 ///
@@ -127,21 +102,19 @@ fn compile(
     programs: &[&Program],
     profile: Profile,
 ) -> Result<()> {
-    let mut cargo = cargo(workspace, toolchain, "build")?;
+    let mut cargo = target::cargo(workspace, toolchain, "build")?;
     cargo.args(["--profile", profile.name()]);
     for program in programs {
         cargo.args(["--package", &program.package, "--bin", &program.name]);
     }
-    cargo.stdout(std::io::stderr());
-    let status = cargo.status().context("running cargo")?;
-    ensure!(status.success(), "building failed");
+    ensure!(target::run(&mut cargo)?.success(), "building failed");
     Ok(())
 }
 
 /// The image's path, made from the linker's output if that is new.
 fn finish(workspace: &Workspace, program: &Program, profile: Profile) -> Result<PathBuf> {
     let name = &program.name;
-    let elf = target_directory(workspace).join(TARGET).join(profile.name()).join(name);
+    let elf = target::directory(workspace).join(target::NAME).join(profile.name()).join(name);
     let linked = fs::read(&elf).with_context(|| format!("reading {}", elf.display()))?;
     let flat = flatten(&linked).with_context(|| format!("the image of {name}"))?;
     let image = workspace.images().join(format!("{name}.img"));
@@ -156,76 +129,4 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(&new, bytes)
         .and_then(|()| fs::rename(&new, file))
         .with_context(|| format!("writing {}", file.display()))
-}
-
-/// A cargo command for the target. It has a directory of its own, so that builds for the target and
-/// for this machine do not undo each other.
-pub(crate) fn cargo(
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    subcommand: &str,
-) -> Result<Command> {
-    let mut command = toolchain.cargo();
-    command.arg(subcommand).args([BUILD_STD, "--target", TARGET, "--target-dir"]);
-    command.arg(target_directory(workspace)).current_dir(&workspace.root);
-    let flags = rustflags(workspace, toolchain)?;
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}".as_ref()));
-    Ok(command)
-}
-
-fn target_directory(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("target/image")
-}
-
-fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<OsString>> {
-    let mut flags: Vec<OsString> = RUSTFLAGS.iter().map(OsString::from).collect();
-    let mut flag = |prefix: &str, value: &Path, suffix: &str| {
-        flags.push([prefix.as_ref(), value.as_os_str(), suffix.as_ref()].concat_into());
-    };
-    if let Some(linker) = &toolchain.linker {
-        flag("-Clinker=", linker, "");
-    }
-    flag("-Clink-arg=-T", &workspace.root.join("hal/image.ld"), "");
-    // No path of this machine is in an image: the same source makes the same image everywhere.
-    // The last one that fits counts.
-    flag("--remap-path-prefix=", &workspace.root, "=elone");
-    flag("--remap-path-prefix=", &toolchain.sysroot, "=rust");
-    flag("--remap-path-prefix=", &toolchain.sysroot.join("lib/rustlib/src/rust"), "=rust");
-    flag("--remap-path-prefix=", &toolchain.sources, "=rust");
-    for crates in crate_directories(workspace, toolchain)? {
-        flag("--remap-path-prefix=", &crates, "=crates");
-    }
-    Ok(flags)
-}
-
-/// Where cargo unpacks crates, a directory a registry. They have to be there before the first
-/// build, or the second one would see other flags and build all over again.
-fn crate_directories(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let home = home.context("there is neither HOME nor CARGO_HOME")?;
-    let list = || -> Vec<PathBuf> {
-        let entries = fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
-    };
-    let mut found = list();
-    if found.is_empty() {
-        let mut fetch = toolchain.cargo();
-        fetch.args(["fetch", "--target", TARGET]).current_dir(&workspace.root);
-        ensure!(fetch.status()?.success(), "the crates cannot be fetched");
-        found = list();
-    }
-    found.sort();
-    Ok(std::iter::once(home).chain(found).collect())
-}
-
-/// Puts pieces of a flag together; a path need not be text.
-trait ConcatInto {
-    fn concat_into(self) -> OsString;
-}
-
-impl ConcatInto for [&std::ffi::OsStr; 3] {
-    fn concat_into(self) -> OsString {
-        self.into_iter().collect()
-    }
 }

@@ -4,9 +4,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::build;
 use crate::layering;
 use crate::program;
+use crate::target;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{self, Kind, Workspace};
 
@@ -91,14 +91,15 @@ fn lints_on_the_target(workspace: &Workspace, toolchain: &Toolchain) -> Result<O
     if !toolchain.has("cargo-clippy") {
         return not_installed("clippy");
     }
-    let mut command = build::cargo(workspace, toolchain, "clippy")?;
+    let mut command = target::cargo(workspace, toolchain, "clippy")?;
     for program in workspace.of(Kind::Application).chain(workspace.of(Kind::Unikernel)) {
         command.args(["--package", &program.package, "--bin", &program.name]);
     }
     for package in ["elone", "elone-kernel", "elone-gate", "elone-boards", "elone-hal"] {
         command.args(["--package", package]);
     }
-    outcome(command.args(["--lib", "--", "-D", "warnings"]))
+    let status = target::run(command.args(["--lib", "--", "-D", "warnings"]))?;
+    Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
 }
 
 fn documentation(workspace: &Workspace) -> Result<Outcome> {

@@ -16,6 +16,12 @@ pub(crate) struct Missing {
     remedy: Vec<String>,
 }
 
+impl Missing {
+    pub(crate) fn new(what: &str, why: &str, remedy: Vec<String>) -> Self {
+        Self { what: what.to_owned(), why: why.to_owned(), remedy }
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is missing, and {}. To get it:", self.what, self.why)?;
@@ -84,11 +90,7 @@ const MANAGERS: &[Manager] = &[
 
 /// Installs what is needed and says so; the manager's own output is the progress.
 pub(crate) fn install(need: &Need, permission: Permission) -> Result<()> {
-    let missing = |why: &str, remedy: Vec<String>| Missing {
-        what: need.what.to_owned(),
-        why: why.to_owned(),
-        remedy,
-    };
+    let missing = |why: &str, remedy: Vec<String>| Missing::new(need.what, why, remedy);
     let known = MANAGERS.iter().find_map(|manager| {
         let (_, packages) = need.packages.iter().find(|(name, _)| *name == manager.program)?;
         program::find(manager.program).map(|_| (manager, *packages))

@@ -20,6 +20,7 @@ mod rustup;
 mod size;
 mod systems;
 mod tally;
+mod target;
 mod test;
 mod toolchain;
 mod workspace;

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::install::{self, Need, Permission};
+use crate::install::{self, Missing, Need, Permission};
 use crate::program;
 use crate::rustup::Rustup;
 use crate::workspace::Version;
@@ -71,7 +71,7 @@ impl Toolchain {
         let permission = options.install.permission();
         let toolchain = match origin {
             Some(Origin::Rustup) => Self::from_rustup(oldest, permission)?
-                .with_context(|| format!("rustup has no Rust {oldest} with rust-src"))?,
+                .ok_or_else(|| missing(oldest, "rustup has none that will do"))?,
             Some(Origin::Distribution) => Self::from_distribution(oldest, permission)?,
             None => match Self::from_rustup(oldest, permission)? {
                 Some(toolchain) => toolchain,
@@ -114,9 +114,7 @@ impl Toolchain {
         install::install(&DISTRIBUTION, permission)?;
         match find() {
             Some(toolchain) => Ok(toolchain),
-            None => {
-                bail!("the distribution's Rust is older than {oldest}. {}", DISTRIBUTION.otherwise)
-            }
+            None => Err(missing(oldest, "the distribution's does not do").into()),
         }
     }
 
@@ -164,6 +162,14 @@ impl Toolchain {
         command.env_remove("LD_LIBRARY_PATH");
         command
     }
+}
+
+fn missing(oldest: Version, why: &str) -> Missing {
+    let remedy = vec![
+        "rustup update stable".to_owned(),
+        "rustup component add rust-src --toolchain stable".to_owned(),
+    ];
+    Missing::new(&format!("Rust {oldest} or newer, with its sources"), why, remedy)
 }
 
 /// What the environment asks for.

@@ -31,7 +31,7 @@ impl DmaPool {
     pub fn on_host(length: usize) -> Self {
         let length = length.next_multiple_of(PAGE);
         // Both sides' pointers come from this one, as equals: neither's use forbids the other's.
-        let start = NonNull::from(Vec::leak(vec![0; length + PAGE])).cast::<u8>();
+        let start = NonNull::from(Vec::leak(vec![0_u8; length + PAGE])).cast::<u8>();
         let skip = start.align_offset(PAGE);
         assert!(skip < PAGE, "a page starts within a page");
         // SAFETY: there are `length + PAGE` bytes from `start` on.

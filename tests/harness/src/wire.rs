@@ -5,6 +5,9 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How long the guest may leave a frame on the wire before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The longest Ethernet frame, and some room to see one that is too long.
 const FRAME: usize = 4096;
 
@@ -19,6 +22,7 @@ impl Wire {
     /// Lays a wire between two sockets in `directory`: ours, and the one that the emulator makes.
     pub(crate) fn lay(directory: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::bind(Self::ours(directory))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { socket, guest: Self::guests(directory) })
     }
 
@@ -43,7 +47,7 @@ impl Wire {
     /// Puts a frame on the wire: Ethernet header and payload, without checksum.
     ///
     /// # Errors
-    /// The emulator has ended.
+    /// The emulator has ended, or takes nothing off the wire any more.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.socket.send_to(frame, &self.guest).map(drop)
     }

@@ -16,8 +16,8 @@ use super::subject::{PATIENCE, Subject};
 const CALM: Duration = Duration::from_millis(300);
 /// One that never is that calm is counted all the same.
 const CALM_LIMIT: Duration = Duration::from_secs(3);
-/// What a guest does once after its boot, such as announcing its address, is over by then.
-const SETTLING: Duration = Duration::from_secs(5);
+/// What a guest does once after its boot, such as giving up waiting for an address, is over by then.
+const SETTLING: Duration = Duration::from_secs(12);
 
 /// From the machine's first instruction to the byte that ends the application's line.
 pub(super) fn until_the_line(bench: &Bench) -> Result<Section> {
@@ -135,8 +135,8 @@ fn per_request_of(
 /// While nobody asks for anything. All guests are watched at the same time: none of them does
 /// anything that could disturb another, and a count does not mind.
 pub(super) fn while_idle(bench: &Bench) -> Result<Section> {
-    let seconds = bench.choose(20, 10);
-    eprintln!("bench: watching idle guests for {seconds} s");
+    let seconds = bench.choose(30, 10);
+    eprintln!("bench: watching idle guests for {seconds} s, once they have settled");
     let guests = [Some(&bench.gateway), Some(&bench.gateway_by_dhcp), bench.linux.as_ref()];
     let mut watched = Vec::new();
     for subject in guests.into_iter().flatten() {

@@ -36,6 +36,7 @@ pub(crate) struct Seen {
     latencies: Vec<Duration>,
     /// Requests without an answer, or with a wrong one.
     pub(crate) failures: usize,
+    clients: usize,
     elapsed: Duration,
 }
 
@@ -69,7 +70,7 @@ impl Load<'_> {
         thread::scope(|scope| {
             let clients: Vec<_> =
                 (0..self.connections).map(|_| scope.spawn(move || self.client(until))).collect();
-            let mut all = Seen::default();
+            let mut all = Seen { clients: self.connections, ..Seen::default() };
             for client in clients {
                 let seen = client.join().map_err(|_| anyhow!("a client panicked"))?;
                 all.latencies.extend(seen.latencies);
@@ -135,10 +136,32 @@ impl Seen {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The time within which `percent` of the requests were answered.
+    /// The time within which `percent` of the requests were answered, or would have been.
+    ///
+    /// A client that waits asks nothing, so a stall would count as one slow request, however long it
+    /// takes. So those are counted too that a client would have sent meanwhile, one in each mean
+    /// time between two of its requests, as wrk does it.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let index = (self.latencies.len() * percent).div_ceil(100).saturating_sub(1);
-        self.latencies.get(index).copied().unwrap_or_default()
+        let Some(interval) = self.interval() else { return Duration::ZERO };
+        let mut waits = self.latencies.clone();
+        let begin = self.latencies.partition_point(|latency| *latency <= 2 * interval);
+        for latency in &self.latencies[begin..] {
+            let mut left = latency.saturating_sub(interval);
+            while left > interval {
+                waits.push(left);
+                left -= interval;
+            }
+        }
+        waits.sort_unstable();
+        let index = (waits.len() * percent).div_ceil(100).saturating_sub(1);
+        waits.get(index).copied().unwrap_or_default()
+    }
+
+    /// The mean time between two requests of one client.
+    fn interval(&self) -> Option<Duration> {
+        let requests = u32::try_from(self.latencies.len()).ok()?;
+        let clients = u32::try_from(self.clients).ok()?;
+        (self.elapsed * clients).checked_div(requests).filter(|interval| !interval.is_zero())
     }
 
     pub(crate) fn slowest(&self) -> Duration {
@@ -157,11 +180,22 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_the_nearest_rank() {
         let latencies = (1..=200).map(Duration::from_millis).collect();
-        let seen = Seen { latencies, failures: 0, elapsed: Duration::from_secs(2) };
+        let elapsed = Duration::from_secs(20);
+        let seen = Seen { latencies, failures: 0, clients: 1, elapsed };
         assert_eq!(seen.percentile(50), Duration::from_millis(100));
         assert_eq!(seen.percentile(99), Duration::from_millis(198));
         assert_eq!((seen.slowest(), seen.requests()), (Duration::from_millis(200), 200));
-        assert!((seen.per_second() - 100.0).abs() < f64::EPSILON);
+        assert!((seen.per_second() - 10.0).abs() < f64::EPSILON);
+    }
+
+    /// A second of silence weighs as much as the requests that would have been made in it.
+    #[test]
+    fn a_stall_is_no_single_request() {
+        let mut latencies = vec![Duration::from_millis(1); 1000];
+        latencies.push(Duration::from_secs(1));
+        let seen = Seen { latencies, failures: 0, clients: 1, elapsed: Duration::from_secs(2) };
+        assert_eq!(seen.percentile(50), Duration::from_millis(1));
+        assert!(seen.percentile(99) > Duration::from_millis(900));
     }
 
     /// A server that counts connections, and answers every third request wrongly.

@@ -79,13 +79,16 @@ impl Plugin {
         }
         let interface = if emulator < SECOND_INTERFACE { 1 } else { 2 };
         fs::create_dir_all(directory)?;
+        // In one step under its name: another bench may have it loaded.
         let (source, library) = (directory.join("plugin.c"), directory.join("plugin.so"));
+        let unfinished = directory.join(format!("plugin.{}", std::process::id()));
         fs::write(&source, SOURCE).with_context(|| format!("writing {}", source.display()))?;
         let mut compiler = Command::new("gcc");
         compiler.args(["-std=c11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]);
         compiler.args(["-D_DEFAULT_SOURCE", &format!("-DINTERFACE={interface}")]);
-        compiler.arg("-o").args([&library, &source]);
+        compiler.arg("-o").args([&unfinished, &source]);
         program::output(&mut compiler).context("compiling the emulator's counting plugin")?;
+        fs::rename(&unfinished, &library)?;
         Ok(Self { library })
     }
 

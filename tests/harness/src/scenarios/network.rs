@@ -158,7 +158,8 @@ fn malformed_packets_end_nothing(context: &Context) -> Result<()> {
             lan.send(mac, *kind, &packet)?;
         }
     }
-    for length in 0..14 {
+    // (Of no byte at all is no frame: the emulator takes it for the wire's end.)
+    for length in 1..14 {
         lan.raw(&packet::ethernet(lan.mac, mac, IPV4, &[])[..length])?;
     }
     is_well(&guest, &lan)

@@ -1,0 +1,129 @@
+//! The target: how everything that goes into an image is compiled and linked.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+
+/// What images are built for: no operating system, and floating point in registers.
+pub(crate) const NAME: &str = "aarch64-unknown-none";
+
+/// How every image is compiled and linked. What depends on this machine is added to it in
+/// [`rustflags`], and the linker script says the rest.
+const RUSTFLAGS: &[&str] = &[
+    // The kernel maps the image where it is linked, wherever it was loaded.
+    "-Crelocation-model=static",
+    // Rust runs with the MMU on, where memory may be accessed at any address.
+    "-Ctarget-feature=-strict-align",
+    // A fault's report walks the frames.
+    "-Cforce-frame-pointers=yes",
+    // Permissions change at page boundaries, and pages have 4 KiB.
+    "-Clink-arg=-z",
+    "-Clink-arg=max-page-size=4096",
+    // Ties a report to the file that can explain it.
+    "-Clink-arg=--build-id",
+    // Functions with the same instructions need be there only once.
+    "-Clink-arg=--icf=all",
+];
+
+/// What of the standard library is built along.
+const BUILD_STD: &str = "-Zbuild-std=core,alloc";
+
+/// A cargo command for the target. It has a directory of its own, so that builds for the target and
+/// for this machine do not undo each other.
+pub(crate) fn cargo(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    subcommand: &str,
+) -> Result<Command> {
+    let mut command = toolchain.cargo();
+    command.arg(subcommand).args([BUILD_STD, "--target", NAME, "--target-dir"]);
+    command.arg(directory(workspace)).current_dir(&workspace.root);
+    let colours =
+        if std::io::stderr().is_terminal() { "json-diagnostic-rendered-ansi" } else { "json" };
+    command.args(["--message-format", colours]);
+    let flags = rustflags(workspace, toolchain)?;
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}".as_ref()));
+    Ok(command)
+}
+
+/// Runs such a command. What the compiler says is passed on, bar one thing: that it does not know a
+/// feature which [`RUSTFLAGS`] turns off, and which is its own target's.
+pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("running cargo")?;
+    let messages = child.stdout.take().context("no messages to read")?;
+    for line in BufReader::new(messages).lines() {
+        let message: Value = serde_json::from_str(&line?).unwrap_or_default();
+        let said = message["message"]["rendered"].as_str().unwrap_or_default();
+        if !(said.contains("unstable feature") && said.contains("strict-align")) {
+            eprint!("{said}");
+        }
+    }
+    Ok(child.wait()?)
+}
+
+/// Where builds for the target are.
+pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("target/image")
+}
+
+fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<OsString>> {
+    let mut flags: Vec<OsString> = RUSTFLAGS.iter().map(OsString::from).collect();
+    let mut flag = |prefix: &str, value: &Path, suffix: &str| {
+        flags.push([prefix.as_ref(), value.as_os_str(), suffix.as_ref()].concat_into());
+    };
+    if let Some(linker) = &toolchain.linker {
+        flag("-Clinker=", linker, "");
+    }
+    flag("-Clink-arg=-T", &workspace.root.join("hal/image.ld"), "");
+    // No path of this machine is in an image: the same source makes the same image everywhere.
+    // The last one that fits counts.
+    flag("--remap-path-prefix=", &workspace.root, "=elone");
+    flag("--remap-path-prefix=", &toolchain.sysroot, "=rust");
+    flag("--remap-path-prefix=", &toolchain.sysroot.join("lib/rustlib/src/rust"), "=rust");
+    flag("--remap-path-prefix=", &toolchain.sources, "=rust");
+    for crates in crate_directories(workspace, toolchain)? {
+        flag("--remap-path-prefix=", &crates, "=crates");
+    }
+    Ok(flags)
+}
+
+/// Where cargo unpacks crates, a directory a registry. They have to be there before the first
+/// build, or the second one would see other flags and build all over again.
+fn crate_directories(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let home = home.context("there is neither HOME nor CARGO_HOME")?;
+    let list = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let mut found = list();
+    if found.is_empty() {
+        let mut fetch = toolchain.cargo();
+        fetch.args(["fetch", "--target", NAME]).current_dir(&workspace.root);
+        ensure!(fetch.status()?.success(), "the crates cannot be fetched");
+        found = list();
+    }
+    found.sort();
+    Ok(std::iter::once(home).chain(found).collect())
+}
+
+/// Puts pieces of a flag together; a path need not be text.
+trait ConcatInto {
+    fn concat_into(self) -> OsString;
+}
+
+impl ConcatInto for [&std::ffi::OsStr; 3] {
+    fn concat_into(self) -> OsString {
+        self.into_iter().collect()
+    }
+}
