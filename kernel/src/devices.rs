@@ -11,7 +11,7 @@ use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
 use elone_hal::virtio::{Causes, DeviceId, InterruptPort, ProbeError, Transport};
 use heapless::Vec;
-use spin::{Mutex, MutexGuard};
+use spin::{Mutex, MutexGuard, Once};
 
 use crate::console;
 use crate::interrupts::Source;
@@ -31,7 +31,7 @@ static CHANGED: AtomicU32 = AtomicU32::new(0);
 /// The devices with handles, each at its handle's place. They stay where they are put: drivers are
 /// too large to be passed around on a stack. The locks are never waited for, since all calls come
 /// one at a time.
-static TABLE: [Mutex<Option<Driver>>; DEVICES] = [const { Mutex::new(None) }; DEVICES];
+static TABLE: [Once<Mutex<Driver>>; DEVICES] = [const { Once::new() }; DEVICES];
 
 /// Who drives a device.
 #[expect(clippy::large_enum_variant, reason = "they never move once they are in the table")]
@@ -55,8 +55,9 @@ pub(crate) struct Devices {
 }
 
 /// The driver of the device with this handle.
-pub(crate) fn driver(handle: Handle) -> Result<MutexGuard<'static, Option<Driver>>, Error> {
-    Ok(TABLE.get(usize::from(handle.0)).ok_or(Error::BadHandle)?.lock())
+pub(crate) fn driver(handle: Handle) -> Result<MutexGuard<'static, Driver>, Error> {
+    let place = TABLE.get(usize::from(handle.0)).and_then(Once::get);
+    place.map(Mutex::lock).ok_or(Error::BadHandle)
 }
 
 impl Devices {
@@ -112,7 +113,7 @@ impl Devices {
         let place = TABLE.get(self.list.len()).ok_or(SlotError::TooMany)?;
         let device = Device { class, interrupt: slot.interrupt, port };
         self.list.push(device).map_err(|_| SlotError::TooMany)?;
-        *place.lock() = Some(driver);
+        place.call_once(|| Mutex::new(driver));
         Ok(())
     }
 

@@ -73,7 +73,7 @@ impl Platform {
         work: impl FnOnce(&mut Net) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut driver = self.claimed(handle)?;
-        let Some(Driver::Net(net)) = driver.as_mut() else { return Err(Error::BadHandle) };
+        let Driver::Net(net) = &mut *driver else { return Err(Error::BadHandle) };
         if devices::changed(Events::device(handle)) {
             net.configuration_changed().map_err(refusal)?;
         }
@@ -87,14 +87,14 @@ impl Platform {
         work: impl FnOnce(&mut Blk) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut driver = self.claimed(handle)?;
-        let Some(Driver::Block(blk)) = driver.as_mut() else { return Err(Error::BadHandle) };
+        let Driver::Block(blk) = &mut *driver else { return Err(Error::BadHandle) };
         if devices::changed(Events::device(handle)) {
             blk.configuration_changed().map_err(refusal)?;
         }
         work(blk)
     }
 
-    fn claimed(&self, handle: Handle) -> Result<MutexGuard<'static, Option<Driver>>, Error> {
+    fn claimed(&self, handle: Handle) -> Result<MutexGuard<'static, Driver>, Error> {
         if self.claimed.load(Ordering::Relaxed) & Events::device(handle).0 == 0 {
             return Err(Error::BadHandle);
         }
@@ -113,10 +113,9 @@ impl Platform {
             if claimed & event.0 != 0
                 && let Ok(mut driver) = devices::driver(handle)
             {
-                let has_something = match driver.as_mut() {
-                    Some(Driver::Net(net)) => net.arm(),
-                    Some(Driver::Block(blk)) => blk.arm(),
-                    None => false,
+                let has_something = match &mut *driver {
+                    Driver::Net(net) => net.arm(),
+                    Driver::Block(blk) => blk.arm(),
                 };
                 if has_something {
                     ready = ready.with(event);
@@ -193,11 +192,10 @@ impl Gate for Kernel {
         if platform.claimed.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return Err(Error::Claimed);
         }
-        match devices::driver(handle)?.as_ref() {
-            Some(Driver::Net(net)) => Ok(DeviceInfo::Net(platform.net_info(handle, net))),
-            Some(Driver::Block(blk)) => Ok(DeviceInfo::Block(block_info(handle, blk))),
-            None => Err(Error::NoSuchDevice),
-        }
+        Ok(match &*devices::driver(handle)? {
+            Driver::Net(net) => DeviceInfo::Net(platform.net_info(handle, net)),
+            Driver::Block(blk) => DeviceInfo::Block(block_info(handle, blk)),
+        })
     }
 
     fn net_send(

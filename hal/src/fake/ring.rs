@@ -24,7 +24,8 @@ impl Chain {
     /// All that the device may read.
     #[must_use]
     pub fn read(&self) -> Vec<u8> {
-        self.readable.iter().flat_map(|&(at, length)| memory::read(at, length as usize)).collect()
+        let parts = self.readable.iter().map(|&(at, length)| memory::read(at, length as usize));
+        parts.collect::<Vec<_>>().concat()
     }
 
     /// How much the device may write.

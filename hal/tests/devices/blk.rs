@@ -5,7 +5,7 @@ use elone_hal::fake::{honest, memory};
 use elone_hal::virtio::DeviceError;
 use elone_hal::virtio::blk::{Blk, BlockError, Operation};
 
-use crate::common::{BLOCK, MODERN, Shared, VARIANTS, open, open_serving, pool, read, write};
+use crate::common::{BLOCK, MODERN, Shared, open, open_serving, pool, read, variants, write};
 
 const READ_ONLY: u64 = 1 << 5;
 const FLUSH: u64 = 1 << 9;
@@ -19,7 +19,7 @@ pub(crate) fn silent((version, features): (u32, u64), sectors: u64) -> (Shared, 
 
 #[test]
 fn what_is_written_is_read_back() {
-    for (version, features) in VARIANTS {
+    for (version, features) in variants() {
         let device = Virtio::new(version, BLOCK, features | FLUSH, &[64], &40_u64.to_le_bytes());
         let (_, transport) = open_serving(device, honest::disk(vec![0; 40 * 512]));
         let mut blk = Blk::probe(transport, &mut pool()).expect("a disk");
@@ -76,7 +76,7 @@ fn a_request_that_is_none_is_refused() {
 
 #[test]
 fn requests_complete_in_any_order() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let (device, mut blk) = silent(variant, 100);
         for buffer in 0..16 {
             blk.submit(Operation::Read, u64::from(buffer), buffer, 512).expect("room for all");

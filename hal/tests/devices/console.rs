@@ -4,16 +4,17 @@ use elone_hal::fake::honest;
 use elone_hal::fake::virtio::Virtio;
 use elone_hal::virtio::console::Console;
 
-use crate::common::{CONSOLE, MODERN, VARIANTS, open, open_serving, pool};
+use crate::common::{CONSOLE, MODERN, open, open_serving, pool, variants};
 
 #[test]
 fn bytes_go_out_and_come_in_in_order() {
-    for (version, features) in VARIANTS {
+    for (version, features) in variants() {
         let device = Virtio::new(version, CONSOLE, features, &[64, 64], &[]);
         let (_, transport) = open_serving(device, honest::console());
         let mut console = Console::probe(transport, &mut pool()).expect("a console");
-        for length in [1, 255, 256, 257, 1000] {
-            let text: Vec<u8> = (0..length).map(|index| b'a' + (index % 26) as u8).collect();
+        let lengths: &[usize] = if cfg!(miri) { &[1, 257] } else { &[1, 255, 256, 257, 1000] };
+        for &length in lengths {
+            let text: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
             assert_eq!(console.write(&text, || false), Ok(length));
             let mut back = vec![];
             loop {

@@ -12,7 +12,7 @@ use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
 use elone_hal::virtio::{DeviceError, Fault};
 
-use crate::common::{CONSOLE, ENTROPY, EVENT_INDEX, LEGACY, MODERN, Shared, VARIANTS, open, pool};
+use crate::common::{CONSOLE, ENTROPY, EVENT_INDEX, LEGACY, MODERN, Shared, open, pool, variants};
 use crate::random::Random;
 use crate::{blk, net};
 
@@ -25,6 +25,11 @@ fn offered(variant: (u32, u64)) -> (Shared, Net, Vec<Chain>) {
     net.flush();
     let chains = std::iter::from_fn(|| device.lock().pop(0)).collect();
     (device, net, chains)
+}
+
+/// All of them; the first three under Miri.
+fn some<T: Copy>(all: &[T]) -> Vec<T> {
+    all.iter().copied().take(if cfg!(miri) { 3 } else { all.len() }).collect()
 }
 
 /// The driver notices `fault`, has reset the device, and refuses everything from then on.
@@ -46,8 +51,8 @@ fn broken(device: &Shared, net: &mut Net, fault: Fault) {
 
 #[test]
 fn a_used_index_that_jumps_breaks_the_device() {
-    for variant in VARIANTS {
-        for index in [5, 6, 255, 256, 257, 0x8000, u16::MAX] {
+    for variant in variants() {
+        for index in some(&[5, 0x8000, u16::MAX, 6, 255, 256, 257]) {
             let (device, mut net, _) = offered(variant);
             device.lock().ring(0).write_used_index(index);
             broken(&device, &mut net, Fault::IndexJump(index));
@@ -68,8 +73,8 @@ fn a_used_index_that_goes_back_breaks_the_device() {
 
 #[test]
 fn a_chain_that_does_not_exist_breaks_the_device() {
-    for variant in VARIANTS {
-        for id in [1, 3, 128, 300, 0xffff, 0x1_0000, u32::MAX] {
+    for variant in variants() {
+        for id in some(&[1, 128, 0x1_0000, 3, 300, 0xffff, u32::MAX]) {
             let (device, mut net, _) = offered(variant);
             device.lock().ring(0).push(id, 12);
             broken(&device, &mut net, Fault::UnknownChain(id));
@@ -79,7 +84,7 @@ fn a_chain_that_does_not_exist_breaks_the_device() {
 
 #[test]
 fn a_chain_that_is_free_or_comes_twice_breaks_the_device() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let (device, mut net, _) = offered(variant);
         device.lock().ring(0).push(100, 12);
         broken(&device, &mut net, Fault::ChainNotInFlight(100));
@@ -152,7 +157,7 @@ fn memory_changed_after_it_was_checked_is_not_read_again() {
 
 #[test]
 fn a_device_that_needs_a_reset_gets_it_and_no_more() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let (device, mut net, _) = offered(variant);
         net.configuration_changed().expect("nothing is wrong");
         device.lock().need_reset();
@@ -170,7 +175,8 @@ fn break_stays(net: &mut Net, error: DeviceError) {
 
 #[test]
 fn a_hostile_disk_is_reset() {
-    let lies: [(fn(&Shared), Fault); 3] = [
+    type Lie = fn(&Shared);
+    let lies: [(Lie, Fault); 3] = [
         (|device| device.lock().ring(0).write_used_index(2), Fault::IndexJump(2)),
         (|device| device.look(|device| _ = device.ring(0).push(16, 1)), Fault::UnknownChain(16)),
         (

@@ -6,7 +6,7 @@ use elone_hal::virtio::DeviceError;
 use elone_hal::virtio::net::Net;
 
 use crate::common::{
-    EVENT_INDEX, LEGACY, MODERN, NET, Shared, VARIANTS, open, open_serving, pool, read, write,
+    EVENT_INDEX, LEGACY, MODERN, NET, Shared, open, open_serving, pool, read, variants, write,
 };
 
 const MAC: u64 = 1 << 5;
@@ -35,7 +35,7 @@ pub(crate) fn silent(variant: (u32, u64), longest: u32) -> (Shared, Net) {
 
 #[test]
 fn frames_go_out_and_come_back_unchanged() {
-    for variant in VARIANTS {
+    for variant in variants() {
         for longest in [256, 16] {
             let (_, mut net) = echo(variant, longest);
             for buffer in 0..4 {
@@ -133,7 +133,7 @@ fn a_length_that_is_no_frame_is_refused() {
 
 #[test]
 fn a_full_queue_refuses_frames_and_an_interrupt_says_when_it_is_not() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let (device, mut net) = silent(variant, 16);
         let depth = if variant.1 & crate::common::INDIRECT == 0 { 8 } else { 16 };
         for buffer in 0..depth {

@@ -6,7 +6,7 @@ use elone_hal::fake::virtio::Virtio;
 use elone_hal::virtio::queue::{Lengths, Queue, Tables};
 use elone_hal::virtio::{DeviceError, DeviceId, Features, Live};
 
-use crate::common::{ENTROPY, EVENT_INDEX, INDIRECT, LEGACY, MODERN, Shared, VARIANTS, open, pool};
+use crate::common::{ENTROPY, EVENT_INDEX, INDIRECT, LEGACY, MODERN, Shared, open, pool, variants};
 
 /// A queue set up on a device that does nothing by itself, and some memory to point it at.
 pub(crate) struct Rig<const CHAINS: usize, const PARTS: usize> {
@@ -44,9 +44,7 @@ impl<const CHAINS: usize, const PARTS: usize> Rig<CHAINS, PARTS> {
 
 #[test]
 fn chains_arrive_as_they_were_written_direct_or_indirect() {
-    for (variant, tables) in
-        VARIANTS.into_iter().flat_map(|v| [(v, Tables::Never), (v, Tables::Always)])
-    {
+    for (variant, tables) in variants().flat_map(|v| [(v, Tables::Never), (v, Tables::Always)]) {
         let mut rig: Rig<8, 3> = rig(variant, 32, tables);
         let region = rig.pool.take(96, 32).expect("room");
         let part = |index: usize, length| region.span(32 * index, length).expect("within");
@@ -81,7 +79,7 @@ fn a_short_ring_holds_more_chains_with_tables() {
 
 #[test]
 fn a_full_queue_refuses_and_takes_again_after_a_completion() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let mut rig: Rig<4, 1> = rig(variant, 4, Tables::Never);
         for token in 0..4 {
             rig.queue.add([], [rig.span], token).expect("room");
@@ -99,7 +97,7 @@ fn a_full_queue_refuses_and_takes_again_after_a_completion() {
 
 #[test]
 fn a_batch_costs_one_notification_and_none_while_the_device_is_awake() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let mut rig: Rig<16, 1> = rig(variant, 16, Tables::Never);
         for token in 0..5 {
             rig.queue.add([], [rig.span], token).expect("room");
@@ -166,7 +164,7 @@ fn no_event_is_lost_over_the_wrap_of_the_index() {
 
 #[test]
 fn a_completion_just_before_arming_is_not_slept_over() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let mut rig: Rig<4, 1> = rig(variant, 4, Tables::Never);
         rig.queue.add([], [rig.span], 1).expect("room");
         rig.publish();
@@ -197,7 +195,7 @@ fn arming_later_lets_completions_pass_where_the_device_counts() {
 
 #[test]
 fn who_takes_is_not_interrupted() {
-    for variant in VARIANTS {
+    for variant in variants() {
         let mut rig: Rig<8, 1> = rig(variant, 8, Tables::Never);
         for token in 0..3 {
             rig.queue.add([], [rig.span], token).expect("room");

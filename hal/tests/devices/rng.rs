@@ -5,11 +5,11 @@ use elone_hal::fake::virtio::Virtio;
 use elone_hal::virtio::DeviceError;
 use elone_hal::virtio::rng::Rng;
 
-use crate::common::{ENTROPY, MODERN, VARIANTS, open, open_serving, pool};
+use crate::common::{ENTROPY, MODERN, open, open_serving, pool, variants};
 
 #[test]
 fn bytes_are_the_devices_in_order() {
-    for (version, features) in VARIANTS {
+    for (version, features) in variants() {
         for most in [1, 7, 64, 1000] {
             let device = Virtio::new(version, ENTROPY, features, &[8], &[]);
             let (_, transport) = open_serving(device, honest::entropy(most));

@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::Bench;
 use super::http::Use;
-use super::load::{CONNECTIONS, Load};
+use super::load::Load;
 use super::plugin::Counts;
+use super::process::CLIENTS;
 use super::report::{Figure, Samples, Section, Target, Unit};
 use super::subject::{PATIENCE, Subject};
 
@@ -54,7 +55,7 @@ pub(super) fn until_the_line(bench: &Bench) -> Result<Section> {
 /// For each request on a kept connection, boot taken off.
 pub(super) fn per_request(bench: &Bench) -> Result<Section> {
     let rounds = bench.choose(500, 100);
-    let several = |subject| per_request_of(bench, subject, CONNECTIONS, rounds);
+    let several = |subject| per_request_of(bench, subject, CLIENTS, rounds);
     let single = |subject| per_request_of(bench, subject, 1, rounds);
     let (many, one) = (several(&bench.gateway)?, single(&bench.gateway)?);
     let linux_many = bench.linux.as_ref().map(several).transpose()?;
@@ -113,14 +114,15 @@ struct PerRequest {
 fn per_request_of(
     bench: &Bench,
     subject: &Subject,
-    connections: usize,
+    clients: usize,
     rounds: usize,
 ) -> Result<PerRequest> {
-    eprintln!("bench: counting {} requests to {}", connections * rounds, subject.name);
+    eprintln!("bench: counting {} requests to {}", clients * rounds, subject.name);
     let process = subject.start_counted(&bench.plugin)?;
     subject.first_answer(&process, PATIENCE)?;
     let counters = process.counters()?;
-    let load = Load { connections, ..subject.load(&process, Use::Kept) };
+    let all = subject.load(&process, Use::Kept);
+    let load = Load { addresses: &all.addresses[..clients], ..all };
     // What is only done once, such as asking for the client's hardware address, is over then.
     load.run_count(rounds.div_ceil(10))?;
     let before = counters.wait_for_calm(CALM, CALM_LIMIT)?;

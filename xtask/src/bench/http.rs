@@ -1,14 +1,16 @@
 //! As much of an HTTP client as measuring takes: one request, and its whole answer.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 /// How long an answer may take before it counts as none. Longer than any retransmission.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How soon a client knocks again that the emulator has turned away.
-const KNOCK: Duration = Duration::from_millis(2);
+/// The ports of all clients begin here, and each has so many.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 6_000;
 /// Longer than any answer that is asked for here.
 const ROOM: usize = 8192;
 
@@ -21,6 +23,31 @@ pub(crate) enum Use {
     Once,
 }
 
+/// The ports that one client calls from, turn by turn.
+///
+/// The emulator passes a client's port on to the guest, whichever of its own ports was called. Two
+/// clients with the same port, each at a port of the emulator's, would be one and the same for the
+/// guest; so each client has a range of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    first: u16,
+    count: u16,
+    used: u16,
+}
+
+impl Ports {
+    /// Those of client number `client`; there are eight.
+    pub(crate) fn of(client: u16) -> Self {
+        Self { first: FIRST_PORT + client % 8 * PORTS, count: PORTS, used: 0 }
+    }
+
+    fn next(&mut self) -> u16 {
+        let port = self.first + self.used;
+        self.used = (self.used + 1) % self.count;
+        port
+    }
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -30,8 +57,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr, path: &str, purpose: Use) -> io::Result<Self> {
-        let stream = reach(address)?;
+    /// Connects to `address` from the next of `ports`, to ask for `path`.
+    pub(crate) fn connect(
+        ports: &mut Ports,
+        address: SocketAddr,
+        path: &str,
+        purpose: Use,
+    ) -> io::Result<Self> {
+        let stream = connect_from(ports, address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         let close = match purpose {
@@ -56,15 +89,15 @@ impl Client {
         loop {
             let read = self.stream.read(&mut self.buffer[length..])?;
             if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                return Err(ErrorKind::UnexpectedEof.into());
             }
             length += read;
             let answer = &self.buffer[..length];
             match end_of_answer(answer) {
                 Ok(Some(end)) if end == length => return Ok(()),
-                Ok(Some(end)) if end < length => return Err(io::ErrorKind::InvalidData.into()),
+                Ok(Some(end)) if end < length => return Err(ErrorKind::InvalidData.into()),
                 Ok(_) if length < ROOM => {}
-                Ok(_) | Err(_) => return Err(io::ErrorKind::InvalidData.into()),
+                Ok(_) | Err(_) => return Err(ErrorKind::InvalidData.into()),
             }
         }
     }
@@ -73,30 +106,29 @@ impl Client {
     pub(crate) fn finish(mut self) -> io::Result<()> {
         match self.stream.read(&mut self.buffer[..])? {
             0 => Ok(()),
-            _ => Err(io::ErrorKind::InvalidData.into()),
+            _ => Err(ErrorKind::InvalidData.into()),
         }
     }
 }
 
-/// Connects, one client at a time.
-///
-/// The emulator listens for its guests with a backlog of one. What comes while the queue is full is
-/// dropped, and the client's system repeats it no sooner than after a second; and a client that was
-/// let in by half, because another was faster, believes itself connected, and its first request is
-/// lost a few times. Either would be measured as a guest that stalls. A guest has no part in this:
-/// between two sockets of this machine connecting takes microseconds, or it does not happen.
-fn reach(address: SocketAddr) -> io::Result<TcpStream> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = TcpStream::connect_timeout(&address, KNOCK);
-        drop(turn);
+/// Connects from a port of the client's own choosing; one that is in use is passed over.
+fn connect_from(ports: &mut Ports, address: SocketAddr) -> io::Result<TcpStream> {
+    let mut refused = io::Error::from(ErrorKind::AddrInUse);
+    for _ in 0..ports.count {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        let result = socket
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, ports.next())).into())
+            .and_then(|()| socket.connect_timeout(&address.into(), PATIENCE));
         match result {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && Instant::now() < deadline => {}
-            result => return result,
+            Ok(()) => return Ok(socket.into()),
+            Err(error) => refused = error,
+        }
+        if !matches!(refused.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) {
+            break;
         }
     }
+    Err(refused)
 }
 
 /// An answer that is not what was asked for.
@@ -154,7 +186,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        let mut client = Client::connect(address, "/x", Use::Once).unwrap();
+        let mut client = Client::connect(&mut Ports::of(7), address, "/x", Use::Once).unwrap();
         client.ask().unwrap();
         client.finish().unwrap();
         server.join().unwrap();

@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::http::{Client, Use};
+use super::http::{Client, Ports, Use};
 
-/// How many clients ask at a time.
-pub(crate) const CONNECTIONS: usize = 8;
 /// How long the load runs before it is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// A client whose server has gone tries again no sooner than this.
@@ -22,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Whom to ask for what, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
-    pub(crate) address: SocketAddr,
+    /// Where the server is reached, a way for each client.
+    pub(crate) addresses: &'a [SocketAddr],
     pub(crate) path: &'a str,
-    pub(crate) connections: usize,
     pub(crate) purpose: Use,
 }
 
@@ -68,9 +66,14 @@ impl Load<'_> {
 
     fn run(&self, until: Until) -> Result<Seen> {
         thread::scope(|scope| {
-            let clients: Vec<_> =
-                (0..self.connections).map(|_| scope.spawn(move || self.client(until))).collect();
-            let mut all = Seen { clients: self.connections, ..Seen::default() };
+            let clients: Vec<_> = (0..)
+                .zip(self.addresses)
+                .map(|(number, address)| {
+                    let ports = Ports::of(number);
+                    scope.spawn(move || self.client(*address, ports, until))
+                })
+                .collect();
+            let mut all = Seen { clients: clients.len(), ..Seen::default() };
             for client in clients {
                 let seen = client.join().map_err(|_| anyhow!("a client panicked"))?;
                 all.latencies.extend(seen.latencies);
@@ -82,7 +85,7 @@ impl Load<'_> {
     }
 
     /// One client: asks, and notes how long it took.
-    fn client(&self, until: Until) -> Seen {
+    fn client(&self, address: SocketAddr, mut ports: Ports, until: Until) -> Seen {
         let mut seen = Seen::default();
         let mut kept = None;
         loop {
@@ -94,7 +97,7 @@ impl Load<'_> {
                 }
                 _ => {}
             }
-            let answered = self.request(&mut kept);
+            let answered = self.request(&mut kept, &mut ports, address);
             let end = Instant::now();
             let counts = match until {
                 Until::Time(first, last) => end >= first && end < last,
@@ -113,10 +116,15 @@ impl Load<'_> {
     }
 
     /// One request, on the connection that there is or on a new one.
-    fn request(&self, kept: &mut Option<Client>) -> io::Result<()> {
+    fn request(
+        &self,
+        kept: &mut Option<Client>,
+        ports: &mut Ports,
+        address: SocketAddr,
+    ) -> io::Result<()> {
         let mut client = match kept.take() {
             Some(client) => client,
-            None => Client::connect(self.address, self.path, self.purpose)?,
+            None => Client::connect(ports, address, self.path, self.purpose)?,
         };
         client.ask()?;
         match self.purpose {
@@ -213,7 +221,7 @@ mod tests {
                 write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").unwrap();
             }
         });
-        let load = Load { address, path: "/", connections: 1, purpose: Use::Once };
+        let load = Load { addresses: &[address], path: "/", purpose: Use::Once };
         assert_eq!(load.run_count(2).unwrap().requests(), 2);
         let error = load.run_count(3).unwrap_err().to_string();
         assert!(error.contains("1 requests"), "{error}");

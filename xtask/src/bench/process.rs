@@ -22,6 +22,12 @@ use super::plugin::{Counters, Plugin};
 
 /// The port that guests serve.
 const GUEST_PORT: u16 = 80;
+/// How many clients ask at a time, at most.
+///
+/// Each has a port of the emulator's to itself. The emulator listens for its guest with a backlog of
+/// one, so of several clients at one port some are turned away by this machine's system before the
+/// emulator hears of them, and try again after a second: a stall that no guest has a part in.
+pub(crate) const CLIENTS: usize = 8;
 
 /// An emulator that runs. Dropped, it is killed.
 #[derive(Debug)]
@@ -29,7 +35,7 @@ pub(crate) struct Process {
     child: Child,
     begin: Instant,
     console: Arc<Console>,
-    address: SocketAddr,
+    addresses: [SocketAddr; CLIENTS],
     directory: PathBuf,
     counters: PathBuf,
     /// Where the emulator's monitor calls. Nobody answers.
@@ -61,9 +67,13 @@ impl Process {
         let monitor = UnixListener::bind(directory.join("monitor"))?;
         let counters = directory.join("counters");
 
-        let host = free_port()?;
-        let forward = Forward { protocol: Protocol::Tcp, host, guest: GUEST_PORT };
-        let mut machine = machine.clone().network(Network::User(vec![forward]));
+        let addresses = free_addresses()?;
+        let forwards = addresses.iter().map(|address| Forward {
+            protocol: Protocol::Tcp,
+            host: address.port(),
+            guest: GUEST_PORT,
+        });
+        let mut machine = machine.clone().network(Network::User(forwards.collect()));
         if let Some(plugin) = plugin {
             let arguments = plugin.arguments(&counters)?;
             machine = arguments.iter().fold(machine, |machine, word| machine.argument(word));
@@ -78,8 +88,7 @@ impl Process {
             let console = Arc::clone(&console);
             thread::spawn(move || console.listen(output));
         }
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, host));
-        Ok(Self { child, begin, console, address, directory, counters, _monitor: monitor })
+        Ok(Self { child, begin, console, addresses, directory, counters, _monitor: monitor })
     }
 
     /// When it was started.
@@ -87,9 +96,9 @@ impl Process {
         self.begin
     }
 
-    /// Where the guest's port 80 can be reached.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where the guest's port 80 can be reached, an address for each client.
+    pub(crate) fn addresses(&self) -> &[SocketAddr; CLIENTS] {
+        &self.addresses
     }
 
     /// The counters of its plugin.
@@ -181,10 +190,17 @@ fn end_of_line(bytes: &[u8], text: &str) -> Option<usize> {
     bytes[found..].iter().position(|byte| *byte == b'\n').map(|length| found + length)
 }
 
-/// A port that nobody uses now. Asking the emulator which one it has taken would be measured.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a port")?;
-    Ok(listener.local_addr()?.port())
+/// Ports that nobody uses now. Asking the emulator which ones it has taken would be measured.
+fn free_addresses() -> Result<[SocketAddr; CLIENTS]> {
+    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); CLIENTS];
+    let mut listeners = Vec::new();
+    for address in &mut addresses {
+        let listener = TcpListener::bind(*address).context("looking for a free port")?;
+        *address = listener.local_addr()?;
+        // Held until all are found, so that none is found twice.
+        listeners.push(listener);
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]

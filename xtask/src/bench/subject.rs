@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use elone_harness::{Board, Machine};
 
-use super::http::{Client, Use};
-use super::load::{CONNECTIONS, Load};
+use super::http::{Client, Ports, Use};
+use super::load::Load;
 use super::plugin::Plugin;
 use super::process::Process;
 
@@ -91,10 +91,11 @@ impl Subject {
     /// repeat packets that nobody is there for yet, which is no part of booting.
     pub(crate) fn first_answer(&self, process: &Process, limit: Duration) -> Result<Duration> {
         self.wait_for_line(process, limit)?;
+        let (mut ports, address) = (Ports::of(0), process.addresses()[0]);
         let mut last = io::Error::from(io::ErrorKind::TimedOut);
         while process.begin().elapsed() < limit && process.runs() {
             let begin = Instant::now();
-            let client = Client::connect(process.address(), self.path, Use::Once);
+            let client = Client::connect(&mut ports, address, self.path, Use::Once);
             match client.and_then(|client| client.patience(TRY)?.ask()) {
                 Ok(()) => return Ok(process.begin().elapsed()),
                 Err(error) => last = error,
@@ -105,7 +106,7 @@ impl Subject {
     }
 
     /// A load on the guest, with eight clients.
-    pub(crate) fn load(&self, process: &Process, purpose: Use) -> Load<'static> {
-        Load { address: process.address(), path: self.path, connections: CONNECTIONS, purpose }
+    pub(crate) fn load<'a>(&self, process: &'a Process, purpose: Use) -> Load<'a> {
+        Load { addresses: process.addresses(), path: self.path, purpose }
     }
 }
