@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use crate::WrongArgument;
 use crate::flatten::flatten;
 use crate::target;
 use crate::toolchain::{self, Toolchain};
@@ -68,7 +69,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let programs: Vec<_> =
         arguments.programs.iter().map(|name| workspace.program(name)).collect::<Result<_>>()?;
     if let Some(board) = &arguments.board {
-        elone_harness::Board::find(&workspace.boards(), board)?;
+        elone_harness::Board::find(&workspace.boards(), board).map_err(WrongArgument)?;
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     for image in images(&workspace, &toolchain, &programs, arguments.profile)? {

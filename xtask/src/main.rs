@@ -71,14 +71,26 @@ enum Command {
     Bench(bench::Arguments),
 }
 
+/// An argument names something that is not there; the message says what there is.
+#[derive(Debug)]
+pub(crate) struct WrongArgument(pub(crate) anyhow::Error);
+
+impl std::fmt::Display for WrongArgument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for WrongArgument {}
+
 fn main() -> ExitCode {
     match dispatch(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            match error.downcast_ref::<Missing>() {
-                Some(_) => ExitCode::from(CANNOT_BEGIN),
-                None => ExitCode::FAILURE,
+            match error.is::<Missing>() || error.is::<WrongArgument>() {
+                true => ExitCode::from(CANNOT_BEGIN),
+                false => ExitCode::FAILURE,
             }
         }
     }

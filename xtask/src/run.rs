@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
-use crate::{CANNOT_BEGIN, build, emulator};
+use crate::{CANNOT_BEGIN, WrongArgument, build, emulator};
 
 /// The application that is booted unless another is named, and the port that leads to it.
 const DEFAULT: &str = "gateway";
@@ -79,7 +79,7 @@ pub(crate) struct Arguments {
 pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::read()?;
     let program = workspace.program(&arguments.program)?;
-    let board = Board::find(&workspace.boards(), &arguments.board)?;
+    let board = Board::find(&workspace.boards(), &arguments.board).map_err(WrongArgument)?;
     let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
@@ -89,7 +89,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let mut machine =
         Machine::new(&board, image).network(Network::User(forwards.clone())).resets(Resets::Reboot);
     machine = arguments.disk.iter().try_fold(machine, |machine, disk| {
-        fs::metadata(disk).with_context(|| format!("the disk {}", disk.display()))?;
+        let found = fs::metadata(disk).with_context(|| format!("the disk {}", disk.display()));
+        found.map_err(WrongArgument)?;
         anyhow::Ok(machine.disk(disk))
     })?;
     machine = arguments.settings.iter().fold(machine, |machine, setting| machine.setting(setting));

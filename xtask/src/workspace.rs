@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
-use crate::program;
+use crate::{WrongArgument, program};
 
 /// The package whose binaries are the tiny unikernels of the tests.
 const UNIKERNELS: &str = "elone-unikernels";
@@ -79,11 +79,12 @@ impl Workspace {
         }
         let names = |kind| self.of(kind).map(|program| program.name.as_str()).collect::<Vec<_>>();
         let (applications, unikernels) = (names(Kind::Application), names(Kind::Unikernel));
-        bail!(
+        Err(WrongArgument(anyhow!(
             "there is no application {name:?}. There are:\n  {}\nand, for the tests:\n  {}",
             applications.join("\n  "),
             unikernels.join("\n  ")
-        )
+        ))
+        .into())
     }
 
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Program> {

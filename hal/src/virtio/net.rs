@@ -1,7 +1,7 @@
 //! The network interface (virtio 1.2, section 5.1): frames in shared buffers, never copied.
 //!
 //! Each buffer is the application's, offered to the device, or being sent; the driver keeps which
-//! ([`Owner`]) and refuses what does not fit. The device's header of a frame is a descriptor of its
+//! (`Owner`) and refuses what does not fit. The device's header of a frame is a descriptor of its
 //! own in the driver's memory, never in a shared buffer: the application cannot forge it, and
 //! legacy devices that want just that framing (section 5.1.6.1) get it.
 //!

@@ -1,7 +1,7 @@
 //! The split virtqueue (virtio 1.2, section 2.7), the driver's side.
 //!
 //! Chains go in by [`Queue::add`], become the device's all at once by [`Queue::publish`], and come
-//! back by [`Queue::take`]. What is in flight is known from the driver's own copy ([`Slot`]); the
+//! back by [`Queue::take`]. What is in flight is known from the driver's own copy (`Slot`); the
 //! shared rings are written, and of what the device writes there only the used ring is read, each
 //! word once. A place in the descriptor table belongs to one slot for good, so nothing that a
 //! device says can make two chains overlap.
@@ -183,14 +183,20 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
             None => (&self.rings.descriptors, first),
             Some((tables, _)) => (tables, 0),
         };
-        let parts = readable.into_iter().map(|part| (part, 0));
-        let parts = parts.chain(writable.into_iter().map(|part| (part, WRITE)));
-        for (index, (part, access)) in parts.enumerate() {
+        let mut index = 0;
+        let mut describe = |part: &DmaSpan, access| {
             let more = index + 1 < count;
             let (flags, next) = if more { (access | NEXT, link + index + 1) } else { (access, 0) };
             let word = u64::from(part.length()) | flags << 32 | (next as u64) << 48;
             table.store(2 * (first + index), part.address().0);
             table.store(2 * (first + index) + 1, word);
+            index += 1;
+        };
+        for part in &readable {
+            describe(part, 0);
+        }
+        for part in &writable {
+            describe(part, WRITE);
         }
         if let Some((_, tables_at)) = &self.rings.tables {
             let address = tables_at.0 + (first * DESCRIPTOR) as u64;

@@ -271,7 +271,7 @@ fn use_of(net: &mut Net, held: &mut [bool; 128], random: &mut Random) -> Result<
 
 #[test]
 fn whatever_a_device_does_no_buffer_gets_two_owners() {
-    let (runs, steps) = if cfg!(miri) { (6, 40) } else { (1_000, 300) };
+    let (runs, steps) = if cfg!(miri) { (4, 30) } else { (1_000, 300) };
     let mut faults = HashSet::new();
     for run in 1..=runs {
         let mut random = Random::new(run);

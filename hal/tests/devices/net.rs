@@ -178,7 +178,8 @@ fn an_answered_request_costs_one_interrupt_and_one_notification() {
     }
     net.flush();
     device.lock().notifications.clear();
-    for _ in 0..100 {
+    let requests = if cfg!(miri) { 10 } else { 100 };
+    for _ in 0..requests {
         assert!(!net.arm());
         let request = device.lock().pop(0).expect("offered");
         device.lock().ring(0).stay_awake();
@@ -194,8 +195,8 @@ fn an_answered_request_costs_one_interrupt_and_one_notification() {
         device.lock().ring(1).sleep();
         while net.sent().expect("honest").is_some() {}
     }
-    assert_eq!(device.lock().notifications, [1; 100]);
-    assert_eq!(device.lock().interrupts, 100);
+    assert_eq!(device.lock().notifications, vec![1; requests]);
+    assert_eq!(device.look(|device| device.interrupts as usize), requests);
 }
 
 #[test]

@@ -10,11 +10,11 @@ use crate::common::{ENTROPY, MODERN, open, open_serving, pool, variants};
 #[test]
 fn bytes_are_the_devices_in_order() {
     for (version, features) in variants() {
-        for most in [1, 7, 64, 1000] {
+        for most in [7, 1000] {
             let device = Virtio::new(version, ENTROPY, features, &[8], &[]);
             let (_, transport) = open_serving(device, honest::entropy(most));
             let mut source = Rng::probe(transport, &mut pool()).expect("a source");
-            let mut bytes = [0; 64];
+            let mut bytes = [0; 32];
             source.fill(&mut bytes, || false).expect("it answers at once");
             assert!(bytes.iter().zip(0..).all(|(&byte, expected)| byte == expected));
         }
@@ -25,7 +25,7 @@ fn bytes_are_the_devices_in_order() {
 fn a_source_that_never_answers_is_given_up_and_may_answer_later() {
     let (device, transport) = open(Virtio::new(MODERN, ENTROPY, 0, &[8], &[]));
     let mut source = Rng::probe(transport, &mut pool()).expect("a source");
-    let mut patience = 0..100;
+    let mut patience = 0..20;
     let mut bytes = [0; 4];
     let given_up = source.fill(&mut bytes, || patience.next().is_some());
     assert_eq!((given_up, patience.len()), (Err(DeviceError::Silent), 0));
@@ -41,7 +41,7 @@ fn a_source_that_answers_with_nothing_is_given_up() {
     let device = Virtio::new(MODERN, ENTROPY, 0, &[8], &[]);
     let (_, transport) = open_serving(device, honest::entropy(0));
     let mut source = Rng::probe(transport, &mut pool()).expect("a source");
-    let mut patience = 0..100;
+    let mut patience = 0..20;
     let given_up = source.fill(&mut [0; 4], || patience.next().is_some());
     assert_eq!(given_up, Err(DeviceError::Silent));
 }

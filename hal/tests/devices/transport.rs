@@ -73,6 +73,7 @@ fn a_device_of_another_kind_is_left_alone() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "10,000 reads")]
 fn a_reset_that_never_ends_is_given_up() {
     let mut device = source(MODERN);
     device.quirks.stuck_reset = true;

@@ -11,10 +11,12 @@
 //! started it ends in whatever way.
 
 mod board;
+mod client;
 mod console;
 mod ending;
 mod forward;
 mod guest;
+mod http;
 mod machine;
 mod net;
 mod qmp;

@@ -3,15 +3,25 @@
 
 mod boot;
 mod dhcp;
+mod gateway;
 mod kernel;
 mod network;
 mod protection;
+mod refusals;
 
 use crate::Scenario;
 
 /// Every system test, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [boot::SCENARIOS, protection::SCENARIOS, kernel::SCENARIOS, network::SCENARIOS, dhcp::SCENARIOS]
-        .concat()
+    [
+        boot::SCENARIOS,
+        protection::SCENARIOS,
+        kernel::SCENARIOS,
+        network::SCENARIOS,
+        dhcp::SCENARIOS,
+        gateway::SCENARIOS,
+        refusals::SCENARIOS,
+    ]
+    .concat()
 }

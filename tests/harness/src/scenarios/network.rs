@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
+use crate::client::connect;
 use crate::net::lan::{Lan, PATIENCE};
 use crate::net::packet::{self, ARP, BROADCAST, IPV4, IPV6, Mac};
 use crate::random::Random;
@@ -51,17 +52,19 @@ fn ten_mebibytes_come_back_on_gicv3(context: &Context) -> Result<()> {
 }
 
 fn ten_mebibytes(context: &Context, board: &str) -> Result<()> {
-    let guest = by_dhcp(context, board)?;
-    echoes(guest.port(PORT)?, 10, 10 << 20)
+    let mut guest = by_dhcp(context, board)?;
+    echoes(connect(&mut guest, PORT)?, 10, 10 << 20)
 }
 
 /// More than the application serves at a time: some wait for their turn, all get it.
 fn many_clients_are_served_at_once(context: &Context) -> Result<()> {
-    let guest = by_dhcp(context, "qemu-virt")?;
-    let port = guest.port(PORT)?;
+    let mut guest = by_dhcp(context, "qemu-virt")?;
+    let clients: Vec<_> = (0..40).map(|_| connect(&mut guest, PORT)).collect::<Result<_>>()?;
     thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..40).map(|client| scope.spawn(move || echoes(port, client, 64 << 10))).collect();
+        let clients: Vec<_> = (0..)
+            .zip(clients)
+            .map(|(seed, client)| scope.spawn(move || echoes(client, seed, 64 << 10)))
+            .collect();
         clients.into_iter().try_for_each(|client| {
             client.join().unwrap_or_else(|_| Err(anyhow!("a client panicked")))
         })
@@ -201,9 +204,7 @@ fn on_a_wire(context: &Context) -> Result<Guest> {
 }
 
 /// Sends bytes that come twice nowhere, and reads them back as they come.
-fn echoes(port: u16, seed: u64, length: usize) -> Result<()> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn echoes(mut stream: TcpStream, seed: u64, length: usize) -> Result<()> {
     let bytes = Random::new(seed).bytes(length);
     let (mut there, sent) = (stream.try_clone()?, bytes.clone());
     let sender = thread::spawn(move || {
