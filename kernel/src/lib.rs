@@ -1,6 +1,6 @@
 //! The kernel: trusted, safe code between the hardware layer below and the gate above.
 //!
-//! [`boot`] is the list to start reading at. What reads only plain data compiles everywhere and is
+//! `boot` is the list to start reading at. What reads only plain data compiles everywhere and is
 //! tested on the host; what touches the machine exists on the machine alone.
 #![cfg_attr(target_os = "none", no_std)]
 

@@ -4,12 +4,32 @@
 use elone_gate::{BlockCompletion, BufferId, Error, Frame, Sent};
 use elone_hal::virtio::DeviceError;
 use elone_hal::virtio::blk::{Blk, BlockError};
-use elone_hal::virtio::net::Net;
+use elone_hal::virtio::net::{BUFFERS, Net};
+
+/// An Ethernet header's size in bytes.
+const FRAME_MIN: u16 = 14;
+
+/// Whether all of these are the application's, and each is named once: a call that is refused must
+/// not have been half done.
+fn all_held(net: &Net, buffers: impl Iterator<Item = BufferId>) -> Result<(), Error> {
+    const _: () = assert!(BUFFERS <= 128, "a bit a buffer");
+    let mut named = 0_u128;
+    for BufferId(buffer) in buffers {
+        let bit = if net.is_held(buffer) { 1 << buffer } else { 0 };
+        if bit == 0 || named & bit != 0 {
+            return Err(Error::BadBuffer);
+        }
+        named |= bit;
+    }
+    Ok(())
+}
 
 /// [`Gate::net_send`](elone_gate::Gate::net_send), for one device.
 pub(crate) fn send(net: &mut Net, frames: &[Frame], free: &mut [BufferId]) -> Result<Sent, Error> {
-    if frames.iter().any(|frame| !net.is_held(frame.buffer.0)) {
-        return Err(Error::BadBuffer);
+    all_held(net, frames.iter().map(|frame| frame.buffer))?;
+    let sizes = FRAME_MIN..=net.area().size();
+    if frames.iter().any(|frame| !sizes.contains(&frame.length)) {
+        return Err(Error::OutOfRange);
     }
     let mut sent = Sent::default();
     while let Some(place) = free.get_mut(sent.freed) {
@@ -33,9 +53,7 @@ pub(crate) fn send(net: &mut Net, frames: &[Frame], free: &mut [BufferId]) -> Re
 
 /// [`Gate::net_receive`](elone_gate::Gate::net_receive), for one device.
 pub(crate) fn receive(net: &mut Net, empty: &[BufferId], frames: &mut [Frame]) -> Result<usize, Error> {
-    if empty.iter().any(|buffer| !net.is_held(buffer.0)) {
-        return Err(Error::BadBuffer);
-    }
+    all_held(net, empty.iter().copied())?;
     for buffer in empty {
         net.offer(buffer.0).map_err(refusal)?;
     }

@@ -93,8 +93,12 @@ pub(crate) fn images(
             compile(workspace, toolchain, &several, profile)?;
         }
     }
-    fs::create_dir_all(workspace.images())?;
-    programs.iter().map(|program| finish(workspace, program, profile_of(program))).collect()
+    let images = workspace.images(toolchain);
+    fs::create_dir_all(&images)?;
+    programs
+        .iter()
+        .map(|program| finish(workspace, toolchain, program, profile_of(program)))
+        .collect()
 }
 
 fn compile(
@@ -113,13 +117,19 @@ fn compile(
 }
 
 /// The image's path, made from the linker's output if that is new.
-fn finish(workspace: &Workspace, program: &Program, profile: Profile) -> Result<PathBuf> {
+fn finish(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    program: &Program,
+    profile: Profile,
+) -> Result<PathBuf> {
     let name = &program.name;
-    let elf = target::directory(workspace).join(target::NAME).join(profile.name()).join(name);
+    let elf =
+        target::directory(workspace, toolchain).join(target::NAME).join(profile.name()).join(name);
     let linked = fs::read(&elf).with_context(|| format!("reading {}", elf.display()))?;
     let flat = flatten(&linked).with_context(|| format!("the image of {name}"))?;
-    let image = workspace.images().join(format!("{name}.img"));
-    write(&workspace.images().join(format!("{name}.elf")), &linked)?;
+    let image = workspace.images(toolchain).join(format!("{name}.img"));
+    write(&workspace.images(toolchain).join(format!("{name}.elf")), &linked)?;
     write(&image, &flat)?;
     Ok(image)
 }

@@ -15,6 +15,7 @@ mod install;
 mod layering;
 mod miri;
 mod program;
+mod promises;
 mod run;
 mod rustup;
 mod size;

@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow};
 use elone_harness::{Context, Scenario, scenarios};
 
 use crate::images::Builder;
+use crate::promises;
 use crate::tally::Tally;
 use crate::test::Selection;
 use crate::toolchain::Toolchain;
@@ -22,7 +23,7 @@ const AT_A_TIME: usize = 2;
 
 /// What of the system tests is selected.
 fn selected(selection: &Selection) -> Vec<Scenario> {
-    let mut scenarios = scenarios::all();
+    let mut scenarios = [&scenarios::all(), promises::SCENARIOS].concat();
     scenarios.retain(|scenario| selection.takes(scenario.name, scenario.pace));
     scenarios
 }

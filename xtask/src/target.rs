@@ -46,7 +46,7 @@ pub(crate) fn cargo(
 ) -> Result<Command> {
     let mut command = toolchain.cargo();
     command.arg(subcommand).args([BUILD_STD, "--target", NAME, "--target-dir"]);
-    command.arg(directory(workspace)).current_dir(&workspace.root);
+    command.arg(directory(workspace, toolchain)).current_dir(&workspace.root);
     let colours =
         if std::io::stderr().is_terminal() { "json-diagnostic-rendered-ansi" } else { "json" };
     command.args(["--message-format", colours]);
@@ -70,9 +70,9 @@ pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
     Ok(child.wait()?)
 }
 
-/// Where builds for the target are.
-pub(crate) fn directory(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("target/image")
+/// Where builds for the target are: each kind of toolchain has its own, as compilers do not share.
+pub(crate) fn directory(workspace: &Workspace, toolchain: &Toolchain) -> PathBuf {
+    workspace.root.join("target").join(toolchain.place("image"))
 }
 
 fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<OsString>> {

@@ -53,7 +53,7 @@ pub(crate) struct Toolchain {
 const DISTRIBUTION: Need = Need {
     what: "a Rust toolchain with its sources",
     packages: &[("apt-get", &["rustc-web", "cargo-web", "rust-web-src", "lld"])],
-    otherwise: "install rustup (https://rustup.rs), then: rustup component add rust-src",
+    otherwise: "install rustup, then: rustup component add rust-src",
 };
 
 /// Where the distribution's compiler is; rustup's stand-ins come earlier on the PATH.
@@ -134,6 +134,11 @@ impl Toolchain {
             sources,
             linker: None,
         })
+    }
+
+    /// The name of a place for what this kind of toolchain makes: rustup's is the usual one.
+    pub(crate) fn place(&self, name: &str) -> String {
+        if self.linker.is_none() { name.to_owned() } else { format!("{name}-distribution") }
     }
 
     fn has_sources(&self) -> bool {

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
+use crate::toolchain::Toolchain;
 use crate::{WrongArgument, program};
 
 /// The package whose binaries are the tiny unikernels of the tests.
@@ -95,8 +96,8 @@ impl Workspace {
         self.root.join("boards")
     }
 
-    pub(crate) fn images(&self) -> PathBuf {
-        self.root.join("target/images")
+    pub(crate) fn images(&self, toolchain: &Toolchain) -> PathBuf {
+        self.root.join("target").join(toolchain.place("images"))
     }
 }
 

@@ -25,6 +25,7 @@ mod scenario;
 pub mod scenarios;
 pub mod shim;
 mod spawn;
+mod tree;
 mod wire;
 
 pub use board::{Board, Console, Devices};

@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["gateway":
     Quick a_request_may_come_byte_by_byte,
     Quick a_client_that_closes_its_half_is_answered,
     Quick it_serves_on_every_machine,
-    Long ten_thousand_requests_are_all_answered,
+    Quick ten_thousand_requests_are_all_answered,
     Long a_thousand_connections_come_and_go,
 ];
 
@@ -79,7 +79,7 @@ fn the_machine_is_told_as_it_is(context: &Context) -> Result<()> {
     }
     let network = &status["network"];
     ensure!(network["address"] == "10.0.2.77" && network["gateway"] == "10.0.2.2", "{network}");
-    ensure!(network["configured"] == "static" || network["configured"] == "by hand", "{network}");
+    ensure!(network["configured"] == "static", "{network}");
     ensure!(status["connections"]["open"] == 1, "{status}");
     ensure!(status["uptime"].as_f64().is_some_and(|seconds| seconds > 0.0), "{status}");
     Ok(())
@@ -227,7 +227,7 @@ fn a_connection_takes_a_thousand_requests(context: &Context) -> Result<()> {
     let mut client = client(&mut guest)?;
     for number in 0..1_000 {
         let health = client.get("/health")?.expect(200)?.json()?;
-        ensure!(health["requests"] == number, "after {number} requests: {health}");
+        ensure!(health["requests"] == number + 1, "after {number} requests: {health}");
     }
     let status = client.get("/api/status")?.expect(200)?.json()?;
     ensure!(status["connections"]["accepted"] == 1, "{status}");
@@ -305,9 +305,10 @@ fn ten_thousand_requests_are_all_answered(context: &Context) -> Result<()> {
     }
     ensure!(ids.len() == 10_000, "{} readings have a number of their own", ids.len());
     ensure!(ids.iter().all(|id| (1..=10_000).contains(id)), "a number out of range");
+    // Its own is counted too.
     let status = client(&mut guest)?.get("/api/status")?.expect(200)?.json()?;
     ensure!(
-        status["requests"]["2xx"] == 10_000 && status["requests"]["total"] == 10_000,
+        status["requests"]["2xx"] == 10_001 && status["requests"]["total"] == 10_001,
         "{status}"
     );
     Ok(())
@@ -319,7 +320,7 @@ fn a_thousand_connections_come_and_go(context: &Context) -> Result<()> {
         let mut client = client(&mut guest)?;
         let health = client.get("/health").with_context(|| format!("connection {number}"))?;
         let health = health.expect(200)?.json()?;
-        ensure!(health["requests"] == number, "after {number} requests: {health}");
+        ensure!(health["requests"] == number + 1, "after {number} requests: {health}");
     }
     let status = client(&mut guest)?.get("/api/status")?.expect(200)?.json()?;
     let connections = &status["connections"];

@@ -15,6 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["kernel":
     Quick entropy_differs,
     Quick without_entropy_it_says_so,
     Quick require_entropy_refuses_to_boot,
+    Quick the_gate_refuses,
     Quick the_exit_status_arrives,
     Quick a_fault_resets_the_machine_if_asked,
     Quick a_fault_halts_the_machine_if_asked,
@@ -92,6 +93,13 @@ fn require_entropy_refuses_to_boot(context: &Context) -> Result<()> {
     ensure!(ending.console.contains("`require-entropy` is set"), "no reason: {ending}");
     ensure!(!ending.console.contains("] INFO  entropy_differs"), "it ran: {ending}");
     Ok(())
+}
+
+fn the_gate_refuses(context: &Context) -> Result<()> {
+    let file = context.scratch.join("refusals.disk");
+    std::fs::write(&file, [0; 8 * 512])?;
+    let ending = context.machine("qemu-virt", "the_gate_refuses")?.disk(&file).boot()?;
+    ending.ending(PATIENCE)?.expect_status(0)
 }
 
 fn the_exit_status_arrives(context: &Context) -> Result<()> {

@@ -8,6 +8,7 @@ mod kernel;
 mod network;
 mod protection;
 mod refusals;
+mod trees;
 
 use crate::Scenario;
 
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
         dhcp::SCENARIOS,
         gateway::SCENARIOS,
         refusals::SCENARIOS,
+        trees::SCENARIOS,
     ]
     .concat()
 }

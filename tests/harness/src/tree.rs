@@ -1,0 +1,131 @@
+//! Device trees of QEMU's `virt` machine, written by the test: as it is (hw/arm/virt.c), or with
+//! parts missing or strange.
+
+use anyhow::{Result, anyhow};
+use vm_fdt::{FdtWriter, FdtWriterNode, FdtWriterResult as FdtResult};
+
+/// What the interrupt controller's node is called by.
+const CONTROLLER: u32 = 1;
+/// What the UART's clock is called by.
+const CLOCK: u32 = 2;
+
+/// What a tree says. A part that is `None` is not in it; a name that nobody knows is written as it
+/// is.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    /// Banks of RAM: where they start, and how many bytes they have.
+    pub(crate) ram: Vec<(u64, u64)>,
+    pub(crate) controller: Option<&'static str>,
+    pub(crate) uart: Option<&'static str>,
+    pub(crate) timer: Option<&'static str>,
+    pub(crate) psci: Option<&'static str>,
+    /// Where virtio slots are, and their interrupts.
+    pub(crate) slots: Vec<(u64, u32)>,
+    pub(crate) bootargs: &'static str,
+    /// How many levels of nodes that mean nothing there are.
+    pub(crate) depth: usize,
+}
+
+impl Default for Tree {
+    /// The machine as QEMU makes it, with 128 MiB.
+    fn default() -> Self {
+        Self {
+            ram: vec![(0x4000_0000, 128 << 20)],
+            controller: Some("arm,cortex-a15-gic"),
+            uart: Some("arm,pl011"),
+            timer: Some("arm,armv8-timer"),
+            psci: Some("arm,psci-1.0"),
+            slots: (0..32).map(|slot| (0x0a00_0000 + 0x200 * u64::from(slot), 16 + slot)).collect(),
+            bootargs: "",
+            depth: 0,
+        }
+    }
+}
+
+impl Tree {
+    /// The tree, flattened.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
+        self.write().map_err(|error| anyhow!("writing a device tree: {error}"))
+    }
+
+    fn write(&self) -> FdtResult<Vec<u8>> {
+        let mut fdt = FdtWriter::new()?;
+        let root = fdt.begin_node("")?;
+        fdt.property_u32("#address-cells", 2)?;
+        fdt.property_u32("#size-cells", 2)?;
+        fdt.property_u32("interrupt-parent", CONTROLLER)?;
+        fdt.property_string("compatible", "test,virt")?;
+        node(&mut fdt, "chosen", |fdt| fdt.property_string("bootargs", self.bootargs))?;
+        for (start, length) in &self.ram {
+            node(&mut fdt, &format!("memory@{start:x}"), |fdt| {
+                fdt.property_string("device_type", "memory")?;
+                fdt.property_array_u64("reg", &[*start, *length])
+            })?;
+        }
+        self.core(&mut fdt)?;
+        for (address, interrupt) in &self.slots {
+            node(&mut fdt, &format!("virtio_mmio@{address:x}"), |fdt| {
+                fdt.property_string("compatible", "virtio,mmio")?;
+                fdt.property_array_u64("reg", &[*address, 0x200])?;
+                fdt.property_array_u32("interrupts", &[0, *interrupt, 1])?;
+                fdt.property_null("dma-coherent")
+            })?;
+        }
+        let nested = (0..self.depth).map(|_| fdt.begin_node("deeper"));
+        let nested: Vec<FdtWriterNode> = nested.collect::<Result<_, _>>()?;
+        nested.into_iter().rev().try_for_each(|node| fdt.end_node(node))?;
+        fdt.end_node(root)?;
+        fdt.finish()
+    }
+
+    /// What belongs to every core: the controller, the timer, PSCI, and a UART to talk on.
+    fn core(&self, fdt: &mut FdtWriter) -> FdtResult<()> {
+        if let Some(name) = self.controller {
+            node(fdt, "intc@8000000", |fdt| {
+                fdt.property_string("compatible", name)?;
+                fdt.property_array_u64("reg", &[0x800_0000, 0x1_0000, 0x801_0000, 0x1_0000])?;
+                fdt.property_null("interrupt-controller")?;
+                fdt.property_u32("#interrupt-cells", 3)?;
+                fdt.property_phandle(CONTROLLER)
+            })?;
+        }
+        if let Some(name) = self.timer {
+            node(fdt, "timer", |fdt| {
+                fdt.property_string("compatible", name)?;
+                // Secure, non-secure, virtual, hypervisor: private interrupts, level-triggered.
+                let lines = [1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4];
+                fdt.property_array_u32("interrupts", &lines)
+            })?;
+        }
+        if let Some(name) = self.psci {
+            node(fdt, "psci", |fdt| {
+                fdt.property_string("compatible", name)?;
+                fdt.property_string("method", "hvc")
+            })?;
+        }
+        if let Some(name) = self.uart {
+            node(fdt, "clock", |fdt| {
+                fdt.property_string("compatible", "fixed-clock")?;
+                fdt.property_phandle(CLOCK)
+            })?;
+            node(fdt, "serial@9000000", |fdt| {
+                fdt.property_string("compatible", name)?;
+                fdt.property_array_u64("reg", &[0x900_0000, 0x1000])?;
+                fdt.property_array_u32("interrupts", &[0, 1, 4])?;
+                fdt.property_array_u32("clocks", &[CLOCK, CLOCK])
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a node with what `fill` puts into it.
+fn node(
+    fdt: &mut FdtWriter,
+    name: &str,
+    fill: impl FnOnce(&mut FdtWriter) -> FdtResult<()>,
+) -> FdtResult<()> {
+    let node = fdt.begin_node(name)?;
+    fill(fdt)?;
+    fdt.end_node(node)
+}
