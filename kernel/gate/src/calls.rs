@@ -70,7 +70,7 @@ pub fn application(start: &'static Start) -> u8 {
     __elone_application(start)
 }
 
-/// Makes `$gate`, a place of a type that is [`Gate`], answer the calls of this image.
+/// Makes `$gate`, a place of a type that is [`Gate`](crate::Gate), answer the calls of this image.
 ///
 /// ```ignore
 /// elone_gate::provide!(PLATFORM: Platform);

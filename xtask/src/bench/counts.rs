@@ -65,8 +65,8 @@ pub(super) fn per_request(bench: &Bench) -> Result<Section> {
         Figure::new(name, label, Unit::PerRequest, Samples::one(of(ours)))
             .linux(theirs.as_ref().map(|counts| Samples::one(of(counts))))
     };
-    let (instructions, accesses): (fn(&PerRequest) -> f64, fn(&PerRequest) -> f64) =
-        (|counts| counts.instructions, |counts| counts.accesses);
+    let instructions: fn(&PerRequest) -> f64 = |counts| counts.instructions;
+    let accesses: fn(&PerRequest) -> f64 = |counts| counts.accesses;
     Ok(Section {
         title: "For each keep-alive request",
         figures: vec![
