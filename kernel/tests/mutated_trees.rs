@@ -1,10 +1,8 @@
 //! Device trees with something wrong in them, by the hundred thousand: any of them gives a machine
-//! or an error, in bounded time, and what is a machine keeps its promises.
+//! or an error, and what is a machine keeps its promises.
 #![allow(missing_docs, clippy::cast_possible_truncation, reason = "a test crate")]
 
 mod common;
-
-use std::time::{Duration, Instant};
 
 use common::{Writer, fixtures, range};
 use dtoolkit::Node as _;
@@ -15,9 +13,6 @@ use rand_core::{RngCore, SeedableRng};
 
 /// How many trees are tried.
 const TREES: usize = 100_000;
-
-/// The longest that one tree may take, in a build that is not optimised, on a busy machine.
-const TIME: Duration = Duration::from_millis(500);
 
 /// A number below `limit`, which is not zero.
 fn below(random: &mut ChaCha8Rng, limit: usize) -> usize {
@@ -94,24 +89,20 @@ fn check(machine: &Machine) {
 }
 
 #[test]
-fn no_tree_makes_it_panic_or_dawdle() {
+fn no_tree_makes_it_panic() {
     let trees = fixtures();
     let mut random = ChaCha8Rng::seed_from_u64(0xe10e);
-    let (mut machines, mut slowest) = (0, Duration::ZERO);
+    let mut machines = 0;
     for _ in 0..TREES {
         let mut tree = trees[below(&mut random, trees.len())].1.clone();
         for _ in 0..=below(&mut random, 2) {
             mutate(&mut tree, &mut random);
         }
-        let start = Instant::now();
         if let Ok(machine) = Machine::read(&tree) {
             check(&machine);
             machines += 1;
         }
-        slowest = slowest.max(start.elapsed());
     }
-    println!("{machines} of {TREES} were machines; the slowest took {slowest:?}");
-    assert!(slowest < TIME, "one tree took {slowest:?}");
     // Neither all refused nor all accepted: the mutations are neither too coarse nor too fine.
     assert!((TREES / 10..TREES * 9 / 10).contains(&machines), "{machines} were machines");
 }
@@ -129,7 +120,7 @@ fn every_length_of_every_tree_is_refused_but_the_whole() {
 }
 
 #[test]
-fn the_largest_tree_there_may_be_takes_bounded_time() {
+fn the_largest_tree_there_may_be_is_read() {
     // 2 MiB of what costs most: devices on nested buses with ranges to be searched.
     let mut writer = Writer::machine();
     for level in 0..10 {
@@ -141,10 +132,8 @@ fn the_largest_tree_there_may_be_takes_bounded_time() {
     }
     let tree = writer.finish();
     assert!(tree.len() < 2 << 20);
-    let start = Instant::now();
     let machine = Machine::read(&tree).expect("a machine, if an odd one");
     assert!(machine.warnings_lost() > 14_000);
-    assert!(start.elapsed() < 20 * TIME, "{:?}", start.elapsed());
 }
 
 /// Counts nodes and properties, as another reader of device trees sees them.

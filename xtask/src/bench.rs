@@ -22,7 +22,7 @@ mod throughput;
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 
@@ -171,6 +171,7 @@ impl Bench {
         let programs = ["hello", "echo", "gateway"].map(|name| workspace.program(name));
         let programs: Vec<_> = programs.into_iter().collect::<Result<_>>()?;
         let images = build::images(&workspace, &toolchain, &programs, None)?;
+        let images = keep(&images, &directory)?;
         let [hello, echo, gateway]: &[PathBuf; 3] =
             images[..].try_into().context("not every image was built")?;
         let listening = "listening on";
@@ -237,6 +238,16 @@ impl Bench {
     }
 }
 
+/// Copies of the images, so that a build meanwhile does not change what is measured.
+fn keep(images: &[PathBuf], directory: &Path) -> Result<Vec<PathBuf>> {
+    let keep = |image: &PathBuf| {
+        let copy = directory.join(image.file_name().unwrap_or_default());
+        fs::copy(image, &copy).with_context(|| format!("copying {}", image.display()))?;
+        Ok(copy)
+    };
+    images.iter().map(keep).collect()
+}
+
 /// What this machine is, without its name.
 fn machine() -> Result<Vec<(&'static str, String)>> {
     let cores = thread::available_parallelism()?;
@@ -250,7 +261,7 @@ fn machine() -> Result<Vec<(&'static str, String)>> {
 }
 
 /// The emulator's version, such as `7.2.22`.
-fn version_of(emulator: &PathBuf) -> Result<String> {
+fn version_of(emulator: &Path) -> Result<String> {
     let text = program::output(Command::new(emulator).arg("--version"))?;
     let mut words = text.split_whitespace().skip_while(|word| *word != "version").skip(1);
     Ok(words.next().unwrap_or("unknown").to_owned())

@@ -27,7 +27,7 @@ fn an_error_is_logged_and_ends_with_one() {
     let machine = Machine::new("");
     let control = machine.control();
     assert_eq!(machine.run(async |_| Err::<(), _>(Error::TimedOut)), 1);
-    assert!(control.output().contains("ERROR app: TimedOut"), "{}", control.output());
+    assert!(control.output().contains("ERROR app: no answer in time"), "{}", control.output());
 }
 
 #[test]

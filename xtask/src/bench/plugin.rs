@@ -20,7 +20,7 @@ use crate::program;
 const SOURCE: &str = include_str!("plugin.c");
 
 const COMPILER: Need = Need {
-    what: "gcc, which compiles the emulator's counting plugin",
+    what: "gcc (it compiles the emulator's counting plugin)",
     packages: &[
         ("apt-get", &["gcc", "libc6-dev"]),
         ("dnf", &["gcc", "glibc-devel"]),
