@@ -195,7 +195,9 @@ impl Machine {
             command.args(["-netdev", &format!("{netdev},id=net0")]);
             command.args(["-device", &format!("{},netdev=net0", devices.network)]);
         }
-        for (index, disk) in self.disks.iter().enumerate() {
+        // The emulator fills its slots from the last to the first, and guests count them by address:
+        // plugged in backwards, the first disk is the guest's first.
+        for (index, disk) in self.disks.iter().enumerate().rev() {
             let file = escaped(disk);
             let drive = format!("if=none,format=raw,file={file},id=disk{index}");
             command.args(["-drive", &drive]);

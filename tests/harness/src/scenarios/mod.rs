@@ -2,6 +2,7 @@
 //! `SCENARIOS` beside it.
 
 mod boot;
+mod devices;
 mod dhcp;
 mod gateway;
 mod kernel;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
         gateway::SCENARIOS,
         refusals::SCENARIOS,
         trees::SCENARIOS,
+        devices::SCENARIOS,
     ]
     .concat()
 }

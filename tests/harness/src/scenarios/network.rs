@@ -204,7 +204,7 @@ fn on_a_wire(context: &Context) -> Result<Guest> {
 }
 
 /// Sends bytes that come twice nowhere, and reads them back as they come.
-fn echoes(mut stream: TcpStream, seed: u64, length: usize) -> Result<()> {
+pub(super) fn echoes(mut stream: TcpStream, seed: u64, length: usize) -> Result<()> {
     let bytes = Random::new(seed).bytes(length);
     let (mut there, sent) = (stream.try_clone()?, bytes.clone());
     let sender = thread::spawn(move || {
