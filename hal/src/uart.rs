@@ -58,20 +58,12 @@ impl Uart {
         }
     }
 
-    /// Asks for no more interrupts: for a handler that leaves the reading to somebody else.
+    /// Asks for no more interrupts: for a handler that leaves the reading to somebody else. Nothing
+    /// is acknowledged: what arrived interrupts until it is read, and again once that is allowed.
     pub fn disable_interrupts(self) {
         match self {
             Self::Pl011(port) => port.disable_interrupts(),
             Self::Ns16550(port) => port.disable_interrupts(),
-        }
-    }
-
-    /// Makes the port take its interrupt back. It comes again while there is something to read
-    /// and interrupts are enabled.
-    pub fn acknowledge(self) {
-        match self {
-            Self::Pl011(port) => port.acknowledge(),
-            Self::Ns16550(port) => port.acknowledge(),
         }
     }
 }

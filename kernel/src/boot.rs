@@ -2,6 +2,7 @@
 
 use elone_boards::BOARD;
 use elone_gate::Start;
+use elone_hal::arch::core as cpu;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::early_interrupt_controller;
 
@@ -32,16 +33,17 @@ fn bring_up(handoff: Handoff) -> Result<&'static Platform, BootError> {
     let mut memory = Memory::take_over(handoff); // the image is mapped, nothing else is
     console::early(&BOARD, &mut memory); // from here on a panic can be read
     let machine = memory.read_machine(&BOARD)?; // RAM, devices, interrupt numbers
-    power::use_conduit(machine.psci); // from here on the machine can be switched off
+    power::use_conduit(machine.psci, memory.entered_at()); // from here on the machine can be switched off
     console::open(machine, &mut memory); // what the device tree names
+    cpu::unmask_errors(); // the bus's, which come late: from here on one is told
     let settings = Settings::parse(machine.bootargs(), |error| log::warn!("{error}"));
     power::use_policy(settings.on_fault); // from here on a fault is answered as asked for
     memory.claim(machine)?; // free RAM: writable, never executable
     let interrupts = Interrupts::init(machine, &mut memory)?; // GIC on, every line still masked
     let clock = Clock::start(machine, &interrupts, &mut memory)?; // monotonic time, one alarm
+    logger::start(settings.log, clock); // earlier records were shown down to INFO
     let mut devices = Devices::probe(machine, &mut memory);
     let generator = sources::gather(machine, &mut devices, &clock, &settings)?;
-    logger::start(settings.log, clock); // earlier records are shown whatever their level
     let info = identity::of(machine, &memory);
     identity::announce(machine, &info);
     interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note

@@ -44,7 +44,7 @@ impl Clock {
 
     /// The time since the start.
     pub(crate) fn now(&self) -> Nanoseconds {
-        Nanoseconds(self.scale.nanoseconds(timer::ticks() - self.start))
+        Nanoseconds(self.scale.nanoseconds(timer::ticks().saturating_sub(self.start)))
     }
 
     /// The date.

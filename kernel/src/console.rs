@@ -17,7 +17,7 @@ use elone_hal::virtio::console::Console as Virtio;
 use heapless::String;
 use spin::{Mutex, Once};
 
-use crate::interrupts::Source;
+use crate::interrupts::{self, Source};
 use crate::machine::{Interrupt, Machine, Uart as Described, UartModel};
 use crate::memory::Memory;
 
@@ -40,7 +40,7 @@ static DECIDED: AtomicBool = AtomicBool::new(false);
 /// From here on complaints can be read, on the machine that the image was made for.
 pub(crate) fn early(board: &Early, memory: &mut Memory) {
     let registers = PhysicalRange::new(board.uart, PL011_LENGTH);
-    if let Some(Ok(window)) = registers.map(|registers| memory.device(registers)) {
+    if let Some(Ok(window)) = registers.map(|registers| memory.early_device(registers)) {
         EARLY.call_once(|| window);
     }
     crate::log::open();
@@ -105,27 +105,31 @@ pub(crate) fn write(bytes: &[u8]) {
 /// Takes what was typed; asks for an interrupt when there is more.
 pub(crate) fn read(bytes: &mut [u8]) -> usize {
     if let Some(uart) = SERIAL.get() {
-        let mut length = 0;
-        while let Some(place) = bytes.get_mut(length)
-            && let Some(byte) = uart.read_byte()
-        {
-            *place = byte;
-            length += 1;
-        }
+        let length = drain(*uart, bytes);
         uart.enable_receive_interrupt();
-        return length;
+        // Some ports do not interrupt for what came just before they were asked to.
+        return length + drain(*uart, bytes.get_mut(length..).unwrap_or_default());
     }
     let mut virtio = VIRTIO.lock();
     let Some(virtio) = virtio.as_mut() else { return 0 };
     let length = virtio.read(bytes).unwrap_or(0);
-    if length == 0 && virtio.arm() { virtio.read(bytes).unwrap_or(0) } else { length }
+    if virtio.arm() {
+        interrupts::remind(Events::CONSOLE); // for what is left, no interrupt may come
+    }
+    length
 }
 
-/// Something was typed: no more interrupts until it has been read.
+/// Takes bytes from a port until it has no more, or there is no more room.
+fn drain(uart: Uart, bytes: &mut [u8]) -> usize {
+    let typed = core::iter::from_fn(|| uart.read_byte());
+    bytes.iter_mut().zip(typed).map(|(place, byte)| *place = byte).count()
+}
+
+/// Something was typed: no more interrupts until it has been read. It is not acknowledged, only
+/// held back: what is not read at once must interrupt again as soon as it may.
 pub(crate) fn received() {
     if let Some(uart) = SERIAL.get() {
         uart.disable_interrupts();
-        uart.acknowledge();
     }
 }
 

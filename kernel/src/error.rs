@@ -15,6 +15,8 @@ pub(crate) enum BootError {
     Map(&'static str, MapError),
     /// The tree names no interrupt controller of a known kind.
     NoInterruptController,
+    /// The tree gives the interrupt controller fewer registers than its kind has.
+    ShortInterruptController,
     /// The tree names a GICv3 that has no redistributor for this core.
     NoRedistributor,
     /// The tree names no timer, or the counter has no frequency.
@@ -43,6 +45,9 @@ impl fmt::Display for BootError {
             Self::Map(what, error) => write!(f, "{what}: {error}"),
             Self::NoInterruptController => {
                 f.write_str("the device tree names no interrupt controller that is known (GICv2, GICv3)")
+            }
+            Self::ShortInterruptController => {
+                f.write_str("the device tree gives the interrupt controller too few registers")
             }
             Self::NoRedistributor => f.write_str("the GICv3 has no redistributor for this core"),
             Self::NoTimer => f.write_str("the device tree names no timer (arm,armv8-timer)"),

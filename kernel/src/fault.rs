@@ -61,11 +61,14 @@ pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
     power::end_after_fault(STATUS)
 }
 
-/// Nothing more is taken in; a third report, begun while the second was being made, is not.
+/// Nothing more is taken in. A third report, begun while the second was being made, is not: the
+/// machine ends, and if even that faults, stays where it is.
 fn enter() {
     cpu::mask_interrupts();
-    if REPORTS.fetch_add(1, Ordering::Relaxed) >= 2 {
-        cpu::halt();
+    match REPORTS.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => {}
+        2 => power::end_in_silence(),
+        _ => cpu::halt(),
     }
 }
 

@@ -72,7 +72,7 @@ impl Interrupts {
                 Controller::v3(distributor, ours)
             }
         };
-        *CONTROLLER.lock() = Some(controller);
+        *CONTROLLER.lock() = Some(controller.ok_or(BootError::ShortInterruptController)?);
         let timer = machine.timer.ok_or(BootError::NoTimer)?.virtual_timer;
         Ok(Self { timer })
     }
@@ -117,7 +117,7 @@ fn find_redistributor(
             if kind.last {
                 break;
             }
-            at += stride.unwrap_or(kind.stride);
+            at = at.saturating_add(stride.unwrap_or(kind.stride));
         }
     }
     Err(BootError::NoRedistributor)
@@ -145,12 +145,17 @@ pub(crate) fn handle() {
     let mut controller = CONTROLLER.lock();
     let Some(controller) = controller.as_mut() else { return };
     if let Some(id) = controller.acknowledge() {
-        let line = LINES_IN_USE.get().and_then(|lines| lines.iter().find(|l| l.interrupt.id == id));
-        if let Some(line) = line {
+        // All that share it: one that was not asked would hold a level-triggered line for good.
+        for line in LINES_IN_USE.get().into_iter().flatten().filter(|l| l.interrupt.id == id) {
             note(line.source);
         }
         controller.end(id);
     }
+}
+
+/// Has [`happened`] tell of `event`, as if its interrupt had come: for what may come without one.
+pub(crate) fn remind(event: Events) {
+    HAPPENED.fetch_or(event.0, Ordering::Relaxed);
 }
 
 fn note(source: Source) {

@@ -21,11 +21,11 @@ use crate::machine::{Machine, MachineError, Tree};
 
 /// With less than this free, in bytes, nothing useful runs.
 const LEAST: usize = 1 << 20;
-/// How many ranges the application's heap may have: free blocks that touch are one range.
-const HEAP_RANGES: usize = 32;
+/// How many blocks of free memory the application's heap is made of: the largest ones.
+const BLOCKS: usize = 64;
 
 static MACHINE: Once<Machine> = Once::new();
-static HEAP: Once<Vec<MemoryRange, HEAP_RANGES>> = Once::new();
+static HEAP: Once<Vec<MemoryRange, BLOCKS>> = Once::new();
 
 /// All memory that the kernel has a say over.
 pub(crate) struct Memory {
@@ -33,13 +33,17 @@ pub(crate) struct Memory {
     mapper: Mapper,
     frames: Frames,
     tree: PhysicalRange,
+    /// Where the board's guess has registers. On another machine that may be RAM, which is then
+    /// left alone: it has a name already, and not as memory.
+    guess: PhysicalRange,
 }
 
 impl Memory {
     /// Becomes the owner of the address space that the entry code made.
     pub(crate) fn take_over(mut handoff: Handoff) -> Self {
         let mapper = Mapper::take_over(&mut handoff);
-        Self { handoff, mapper, frames: Frames::new(), tree: PhysicalRange::default() }
+        let nowhere = PhysicalRange::default();
+        Self { handoff, mapper, frames: Frames::new(), tree: nowhere, guess: nowhere }
     }
 
     /// The level at which the kernel was entered: 1, 2 or 3.
@@ -70,7 +74,7 @@ impl Memory {
     /// Maps all free RAM, writable and never executable. A bank that the layout has no room for is
     /// left alone.
     pub(crate) fn claim(&mut self, machine: &Machine) -> Result<(), BootError> {
-        for range in machine.free_memory(self.handoff.image(), self.tree) {
+        for range in machine.free_memory([self.handoff.image(), self.tree, self.guess]) {
             match self.mapper.ram(range, Access::ReadWrite) {
                 Ok(unclaimed) => self.frames.add(unclaimed),
                 Err(error) => log::warn!("memory {range} is not used: {error}"),
@@ -78,6 +82,12 @@ impl Memory {
         }
         let free = self.frames.free();
         if free < LEAST { Err(BootError::TooLittleMemory(free >> 10)) } else { Ok(()) }
+    }
+
+    /// Maps the registers of a device that nobody has named yet, of which there can be one.
+    pub(crate) fn early_device(&mut self, registers: PhysicalRange) -> Result<Window, MapError> {
+        self.guess = registers;
+        self.mapper.device(registers)
     }
 
     /// Maps a device's registers.
@@ -92,7 +102,7 @@ impl Memory {
 
     /// Gives all that is left to the application.
     pub(crate) fn into_heap(mut self) -> &'static [MemoryRange] {
-        let mut blocks: Vec<MemoryRange, 64> = Vec::new();
+        let mut blocks: Vec<MemoryRange, BLOCKS> = Vec::new();
         while let Some((start, length)) = self.frames.take_largest() {
             if blocks.push(MemoryRange { start, length }).is_err() {
                 break; // the smallest blocks of a scattered memory
@@ -100,13 +110,13 @@ impl Memory {
         }
         blocks.sort_unstable_by_key(|block| block.start);
         HEAP.call_once(|| {
-            let mut heap: Vec<MemoryRange, HEAP_RANGES> = Vec::new();
+            let mut heap: Vec<MemoryRange, BLOCKS> = Vec::new();
             for block in blocks {
                 match heap.last_mut() {
                     Some(last) if last.start + last.length == block.start => {
                         last.length += block.length;
                     }
-                    _ => drop(heap.push(block)), // as above
+                    _ => drop(heap.push(block)), // there is room for all blocks
                 }
             }
             heap

@@ -21,12 +21,13 @@ pub(crate) fn use_policy(policy: OnFault) {
     ON_FAULT.store(policy as u8, Ordering::Relaxed);
 }
 
-/// From now on the machine can be powered off, if the device tree says how.
-pub(crate) fn use_conduit(conduit: Option<Conduit>) {
+/// From now on the machine can be powered off, if the device tree says how. Entered at EL2 there is
+/// nobody to answer `hvc`, entered at EL3 nobody at all: a call would end in the middle of nowhere.
+pub(crate) fn use_conduit(conduit: Option<Conduit>, entered_at: u8) {
     let number = match conduit {
-        None => 0,
-        Some(Conduit::Hvc) => 1,
-        Some(Conduit::Smc) => 2,
+        Some(Conduit::Hvc) if entered_at < 2 => 1,
+        Some(Conduit::Smc) if entered_at < 3 => 2,
+        _ => 0,
     };
     CONDUIT.store(number, Ordering::Relaxed);
 }
@@ -61,6 +62,14 @@ pub(crate) fn end_after_fault(status: u8) -> ! {
         cpu::halt();
     }
     off()
+}
+
+/// Ends the machine without a word more: for a report that cannot be made.
+pub(crate) fn end_in_silence() -> ! {
+    if let Some(conduit) = conduit() {
+        power::off(conduit);
+    }
+    cpu::halt()
 }
 
 /// Where the power cannot be switched off, the core sleeps for good.

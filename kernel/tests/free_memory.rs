@@ -57,7 +57,9 @@ fn free_memory_is_ram_without_what_is_taken() {
         machine.initrd = (round % 2 == 0).then(|| any_range(&mut random, 4 * PAGE));
         let (image, tree) = (any_range(&mut random, 6 * PAGE), any_range(&mut random, 2 * PAGE));
 
-        let free = machine.free_memory(image, tree);
+        let early = any_range(&mut random, 2 * PAGE);
+
+        let free = machine.free_memory([image, tree, early]);
         let mut pages = vec![false; PAGES as usize];
         let mut end = 0;
         for range in &free {
@@ -68,7 +70,7 @@ fn free_memory_is_ram_without_what_is_taken() {
             pages[(range.start().0 / PAGE) as usize..(end / PAGE) as usize].fill(true);
         }
         let reserved = machine.reservations.iter().map(|reservation| reservation.range);
-        let taken: Vec<_> = reserved.chain([image, tree]).chain(machine.initrd).collect();
+        let taken: Vec<_> = reserved.chain([image, tree, early]).chain(machine.initrd).collect();
         assert_eq!(pages, model(&machine, &taken), "{round}: {:?} {taken:?}", machine.ram);
     }
 }
@@ -85,10 +87,11 @@ fn there_is_room_for_the_worst_case() {
         machine.reservations.push(Reservation { range, no_map: true }).expect("room");
     }
     machine.initrd = Some(range(0x4000_0000, 1));
-    let free = machine.free_memory(range(0x5000_0000, 1), range(0x6000_0000, 1));
-    assert_eq!(free.len(), BANKS + RESERVATIONS + 3);
+    let own = [range(0x5000_0000, 1), range(0x6000_0000, 1), range(0x7000_0000, 1)];
+    let free = machine.free_memory(own);
+    assert_eq!(free.len(), BANKS + RESERVATIONS + 4);
     assert!(free.is_full());
-    let taken = (RESERVATIONS as u64 + 3) * PAGE;
+    let taken = (RESERVATIONS as u64 + 4) * PAGE;
     let total: u64 = free.iter().map(PhysicalRange::length).sum();
     assert_eq!(total, machine.memory() - taken);
 }
@@ -98,7 +101,7 @@ fn the_end_of_the_address_space_is_no_special_place() {
     let mut machine = Machine::default();
     machine.ram.push(range(u64::MAX - 0x3fff, 0x3fff)).expect("room");
     let nowhere = range(0, 0);
-    assert_eq!(machine.free_memory(nowhere, nowhere), [range(u64::MAX - 0x3fff, 0x3000)]);
+    assert_eq!(machine.free_memory([nowhere; 3]), [range(u64::MAX - 0x3fff, 0x3000)]);
     let last = range(u64::MAX - 0x1fff, 0x1fff);
-    assert_eq!(machine.free_memory(last, nowhere), [range(u64::MAX - 0x3fff, 0x2000)]);
+    assert_eq!(machine.free_memory([last, nowhere, nowhere]), [range(u64::MAX - 0x3fff, 0x2000)]);
 }

@@ -84,7 +84,11 @@ fn check(machine: &Machine) {
     assert!(machine.console.is_none_or(|console| machine.uarts.contains(&console)));
     assert!(machine.to_string().contains("MiB"));
     machine.warnings().iter().for_each(|warning| assert!(!warning.to_string().is_empty()));
-    let free = machine.free_memory(range(0x4000_0000, 0x20_0000), range(0x4400_0000, 0x10_0000));
+    let free = machine.free_memory([
+        range(0x4000_0000, 0x20_0000),
+        range(0x4400_0000, 0x10_0000),
+        range(0x900_0000, 0x1000),
+    ]);
     assert!(free.iter().map(|range| range.length()).sum::<u64>() <= machine.memory());
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{ChildStdin, ExitCode};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long a page may take to answer once its server listens.
 const PAGE: Duration = Duration::from_secs(30);
 /// Where a debugger is waited for.
-const DEBUGGER: &str = "tcp:127.0.0.1:1234";
+const DEBUGGER: &str = "127.0.0.1:1234";
 
 /// Build an application, boot it on a virtual machine and stay with it
 ///
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "qemu-virt")]
     board: String,
     /// The machine's memory (default: the board's)
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     memory: Option<u32>,
     /// The machine's processor model (default: the board's)
     #[arg(long, value_name = "NAME")]
@@ -80,7 +80,12 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::read()?;
     let program = workspace.program(&arguments.program)?;
     let board = Board::find(&workspace.boards(), &arguments.board).map_err(WrongArgument)?;
+    board.takes(&arguments.settings).map_err(WrongArgument)?;
     let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
+    if arguments.gdb {
+        let port = TcpListener::bind(DEBUGGER).map(drop);
+        port.with_context(|| format!("a debugger is awaited at {DEBUGGER}")).map_err(WrongArgument)?;
+    }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
     let images = build::images(&workspace, &toolchain, &[program], arguments.profile)?;
@@ -101,12 +106,12 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         machine = machine.cpu(model);
     }
     if arguments.gdb {
-        machine = ["-gdb", DEBUGGER, "-S"].into_iter().fold(machine, Machine::argument);
+        let gdb = format!("tcp:{DEBUGGER}");
+        machine = ["-gdb", &gdb, "-S"].into_iter().fold(machine, Machine::argument);
         let symbols = image.with_extension("elf");
         eprintln!(
-            "waiting for a debugger: gdb-multiarch {} -ex 'target remote {}'",
-            symbols.display(),
-            &DEBUGGER["tcp:".len()..]
+            "waiting for a debugger: gdb-multiarch {} -ex 'target remote {DEBUGGER}'",
+            symbols.display()
         );
     }
     let signal = Arc::new(AtomicUsize::new(0));

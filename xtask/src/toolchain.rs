@@ -9,13 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 
 use crate::install::{self, Missing, Need, Permission};
-use crate::program;
 use crate::rustup::Rustup;
 use crate::workspace::Version;
+use crate::{WrongArgument, program};
 
 /// Where a toolchain comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -182,7 +182,10 @@ fn wanted(value: Option<&str>) -> Result<Option<Origin>> {
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     match Origin::from_str(value, false) {
         Ok(origin) => Ok(Some(origin)),
-        Err(_) => bail!("ELONE_TOOLCHAIN={value}: it takes rustup or distribution"),
+        Err(_) => {
+            let message = anyhow!("ELONE_TOOLCHAIN={value}: it takes rustup or distribution");
+            Err(WrongArgument(message).into())
+        }
     }
 }
 
@@ -195,7 +198,8 @@ mod tests {
         assert_eq!(wanted(None).unwrap(), None);
         assert_eq!(wanted(Some("")).unwrap(), None);
         assert_eq!(wanted(Some("distribution")).unwrap(), Some(Origin::Distribution));
-        assert!(wanted(Some("moon")).unwrap_err().to_string().contains("moon"));
+        let error = wanted(Some("moon")).unwrap_err();
+        assert!(error.is::<WrongArgument>() && error.to_string().contains("moon"), "{error}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub mod start;
 pub mod storage;
 pub mod time;
 mod timers;
+mod wakers;
 
 /// The calls beneath it all, and the data that they pass.
 pub use elone_gate as gate;

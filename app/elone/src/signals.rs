@@ -1,23 +1,23 @@
 //! What no device says: bytes on the console, and the owner's wish that the application end.
 
 use core::cell::RefCell;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 
-use alloc::vec::Vec;
 use elone_gate::{Events, Nanoseconds};
 
 use crate::run::Source;
+use crate::wakers::Wakers;
 
 struct Waiting {
-    console: Vec<Waker>,
-    shutdown: Vec<Waker>,
+    console: Wakers,
+    shutdown: Wakers,
     /// Whether the end was asked for; that is not taken back.
     ending: bool,
 }
 
 local! {
     static WAITING: RefCell<Waiting> = RefCell::new(Waiting {
-        console: Vec::new(), shutdown: Vec::new(), ending: false,
+        console: Wakers::new(), shutdown: Wakers::new(), ending: false,
     });
 }
 
@@ -32,11 +32,11 @@ impl Source for Signals {
         WAITING.with(|waiting| {
             let mut waiting = waiting.borrow_mut();
             if events.contains(Events::CONSOLE) {
-                waiting.console.drain(..).for_each(Waker::wake);
+                waiting.console.wake();
             }
             if events.contains(Events::SHUTDOWN) {
                 waiting.ending = true;
-                waiting.shutdown.drain(..).for_each(Waker::wake);
+                waiting.shutdown.wake();
             }
         });
     }
@@ -58,7 +58,7 @@ pub(crate) fn reset() {
 
 /// Has the task woken when bytes arrive on the console.
 pub(crate) fn wake_on_console(context: &Context<'_>) {
-    WAITING.with(|waiting| waiting.borrow_mut().console.push(context.waker().clone()));
+    WAITING.with(|waiting| waiting.borrow_mut().console.add(context));
 }
 
 /// Ready once the machine's owner has asked for the end.
@@ -68,7 +68,7 @@ pub(crate) fn poll_shutdown(context: &Context<'_>) -> Poll<()> {
         if waiting.ending {
             return Poll::Ready(());
         }
-        waiting.shutdown.push(context.waker().clone());
+        waiting.shutdown.add(context);
         Poll::Pending
     })
 }

@@ -50,6 +50,8 @@ impl Timers {
             Some(place) => {
                 self.queue.schedule_wake_queue_item(at, place, waker);
             }
+            // A timer that is polled again is the same one.
+            None if self.others.iter().any(|(one, by)| *one == at && by.will_wake(waker)) => {}
             None => self.others.push((at, waker.clone())),
         }
         self.next = self.next.min(at);

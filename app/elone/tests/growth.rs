@@ -1,19 +1,24 @@
-//! Ten thousand connections, one after the other, take no more memory than the first hundreds.
+//! What happens ten thousand times takes no more memory than what happens a hundred times.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod peer;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use elone::Platform;
 use elone::host::Cable;
+use elone::time::with_timeout;
 use embedded_io_async::Write;
 use peer::{Peer, SETTING, boot};
 
 /// Bytes that are allocated now, in all threads.
 static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+/// All threads are counted together, so the tests run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
 
 struct Counting;
 
@@ -37,7 +42,32 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[test]
+fn waiting_in_vain_leaves_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_cable, plug) = Cable::new();
+    let (_, machine) = boot(SETTING, plug, |machine| {
+        machine.run(async |platform: Platform| {
+            let net = platform.net().configured().await.unwrap();
+            let listener = net.bind(7).await.unwrap();
+            let mut after_the_first = 0;
+            for number in 1..=10_000 {
+                let at_once = elone::time::Duration::from_ticks(1);
+                assert!(with_timeout(at_once, listener.accept()).await.is_err());
+                assert!(with_timeout(at_once, platform.shutdown()).await.is_err());
+                if number == 500 {
+                    after_the_first = LIVE.load(Ordering::Relaxed);
+                }
+            }
+            let grown = LIVE.load(Ordering::Relaxed) - after_the_first;
+            assert!(grown < 16_384, "{grown} bytes more than after 500 times");
+        })
+    });
+    assert_eq!(machine.join().unwrap(), 0);
+}
+
+#[test]
 fn ten_thousand_connections_leave_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (cable, plug) = Cable::new();
     let (control, machine) = boot(SETTING, plug, |machine| {
         machine.run(async |platform: Platform| {

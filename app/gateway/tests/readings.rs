@@ -66,10 +66,11 @@ fn what_is_refused_is_refused_by_name_and_place() {
         (r#"{"sensor":"a","value":{"x":1}}"#, "must be a finite number", "value", 22, 1, None),
         (r#"{"sensor":"a","value":1,"time":-1}"#, time, "time", 31, 1, None),
         (r#"{"sensor":"a","value":1,"time":1e9}"#, time, "time", 31, 1, None),
+        (r#"{"sensor":"a","value":1,"time":1.7e9}"#, time, "time", 31, 1, None),
         (r#"{"sensor":"a","value":1,"time":253402300800}"#, time, "time", 31, 1, None),
         (
             r#"{"sensor":"a","value":1,"unit":"12345678901234567"}"#,
-            "must be a string of at most 16 bytes",
+            "must be printable text of at most 16 bytes",
             "unit",
             31,
             1,

@@ -1,7 +1,7 @@
 //! The core: who it is, what it can, how it waits.
 
 use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{CNTFRQ_EL0, CurrentEL, DAIF, ID_AA64ISAR0_EL1, MIDR_EL1, Readable};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CurrentEL, ID_AA64ISAR0_EL1, MIDR_EL1, Readable};
 use core::arch::asm;
 
 /// The exception level that this runs at.
@@ -45,22 +45,17 @@ pub fn unmask_interrupts() {
     unsafe { asm!("msr daifclr, #2", options(nostack)) };
 }
 
-/// Holds interrupts back; returns whether they were let through before.
-pub fn mask_interrupts() -> bool {
-    let before = DAIF.matches_all(DAIF::I::Unmasked);
+/// Holds interrupts back.
+pub fn mask_interrupts() {
     // SAFETY: masking is always allowed.
     unsafe { asm!("msr daifset, #2", options(nostack)) };
-    before
 }
 
-/// Runs `section` with interrupts held back.
-pub fn without_interrupts<T>(section: impl FnOnce() -> T) -> T {
-    let before = mask_interrupts();
-    let result = section();
-    if before {
-        unmask_interrupts();
-    }
-    result
+/// Lets errors from the bus through (`SError`), which may come long after the access that caused
+/// them: held back, they would never be reported.
+pub fn unmask_errors() {
+    // SAFETY: as for interrupts.
+    unsafe { asm!("msr daifclr, #4", options(nostack)) };
 }
 
 /// Sleeps until an interrupt is pending, held back or not.

@@ -47,10 +47,23 @@ enter:
     b.lo    at_el1
 
 // Nobody is below us: we are the firmware. Non-secure from here on; PSCI and SMC do not exist.
+// Nobody holds the other cores back either: all but the first sleep for good.
 from_el3:
+    mrs     x9, mpidr_el1
+    ldr     x10, =0xff00ffffff         // its affinity, all four levels
+    tst     x9, x10
+    b.ne    park
     mov     x9, #0x5b1                 // SCR_EL3: NS, RES1, SMD, HCE, RW
     movk    x9, #0x0003, lsl #16       // APK, API: pointer authentication is not trapped
-    msr     scr_el3, x9
+    mrs     x10, id_aa64mmfr0_el1
+    ubfx    x10, x10, #56, #4
+    cbz     x10, 1f
+    orr     x9, x9, #1 << 27           // FGTEn: nor are the fine-grained traps of EL2 (FEAT_FGT)
+1:  mrs     x10, id_aa64mmfr1_el1
+    ubfx    x10, x10, #40, #4
+    cbz     x10, 1f
+    orr     x9, x9, #1 << 38           // HXEn: nor HCRX_EL2 (FEAT_HCX)
+1:  msr     scr_el3, x9
     mov     x9, #0x100                 // CPTR_EL3: EZ where there is SVE, trap nothing
     msr     cptr_el3, x9
     msr     mdcr_el3, xzr
@@ -92,6 +105,10 @@ from_el3:
     msr     spsr_el3, x9
     msr     elr_el3, x13
     eret
+
+park:
+    wfe
+    b       park
 
 // No hypervisor below us: nothing is trapped, nothing translated a second time.
 from_el2:

@@ -1,6 +1,7 @@
 //! The interrupt controller, GICv2 or GICv3, as far as one core needs it. The drivers are arm-gic's;
 //! this owns their registers and hides which of the two it is.
 
+use aarch64_cpu::asm::barrier;
 use arm_gic::gicv2::GicV2;
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicRedistributor, Group};
@@ -18,8 +19,13 @@ pub const REDISTRIBUTOR: u64 = 0x2_0000;
 /// The same with the two frames that GICv4 adds.
 pub const REDISTRIBUTOR_V4: u64 = 0x4_0000;
 
-/// One byte a line: the cores that it goes to, a bit each.
+/// One byte a line: its priority; the cores that it goes to, a bit each.
+const GICD_IPRIORITYR: usize = 0x400;
 const GICD_ITARGETSR: usize = 0x800;
+/// What there must be of a GICv2's registers, in bytes: each architecture's are all in its first
+/// page, those of the interface to the core that are used here at its very start.
+const GICD_LENGTH: usize = 0x1000;
+const GICC_LENGTH: usize = 0x100;
 const GICR_TYPER: usize = 0x8;
 const GICR_TYPER_AFFINITY: usize = 0xc;
 
@@ -66,13 +72,17 @@ impl core::fmt::Debug for Controller {
 }
 
 impl Controller {
-    /// Takes over a GICv2, every line disabled.
+    /// Takes over a GICv2, every line disabled. `None` where a window is shorter than the registers.
     ///
     /// Both group enables are set: seen from the non-secure world, the bit that is group 0's
     /// elsewhere enables group 1, the only group there is (GICv2 architecture, section 4.3.1).
     #[must_use]
-    pub fn v2(distributor: Window, cpu_interface: Window) -> Self {
-        // SAFETY: windows are mapped as device memory for good, and these are the controller's.
+    pub fn v2(distributor: Window, cpu_interface: Window) -> Option<Self> {
+        if distributor.length() < GICD_LENGTH || cpu_interface.length() < GICC_LENGTH {
+            return None;
+        }
+        // SAFETY: windows are mapped as device memory for good, whole pages of it, and are aligned
+        // to eight bytes; these are the controller's, and hold what is used of its registers.
         let mut gic = unsafe {
             GicV2::new(distributor.base().as_ptr().cast(), cpu_interface.base().as_ptr().cast())
         };
@@ -80,13 +90,20 @@ impl Controller {
         gic.setup();
         gic.enable_group0(true);
         gic.enable_group1(true);
-        Self::V2(gic, distributor)
+        Some(Self::V2(gic, distributor))
     }
 
-    /// Takes over a GICv3, every line disabled; `redistributor` is this core's.
+    /// Takes over a GICv3, every line disabled; `redistributor` is this core's. `None` where a
+    /// window is shorter than the registers.
     #[must_use]
-    pub fn v3(distributor: Window, redistributor: Window) -> Self {
-        // SAFETY: windows are mapped as device memory for good, and this is the controller's.
+    pub fn v3(distributor: Window, redistributor: Window) -> Option<Self> {
+        if distributor.length() < size_of::<Gicd>()
+            || redistributor.length() < size_of::<GicrSgi>()
+        {
+            return None;
+        }
+        // SAFETY: windows are mapped as device memory for good and are aligned to eight bytes; this
+        // is the controller's, and holds all its registers.
         let registers = unsafe { UniqueMmioPointer::new(distributor.base().cast::<Gicd>()) };
         let mut distributor = GicDistributor::new(registers);
         // SAFETY: as above.
@@ -94,6 +111,7 @@ impl Controller {
         let mut redistributor = GicRedistributor::new(registers);
 
         GicCpuInterface::enable_system_register_el1();
+        barrier::isb(barrier::SY); // before this the other system registers need not exist
         distributor.enable_all_interrupts(false);
         distributor.enable_affinity_routing_secure(true); // from here: the non-secure ARE
         distributor.enable_group1_non_secure(true);
@@ -101,14 +119,16 @@ impl Controller {
         redistributor.enable_all_interrupts(false);
         GicCpuInterface::set_priority_mask(LOWEST_PRIORITY);
         GicCpuInterface::enable_group1(true);
-        Self::V3(distributor, redistributor)
+        barrier::isb(barrier::SY);
+        Some(Self::V3(distributor, redistributor))
     }
 
     /// Lets a line through to this core; whether the controller has such a line.
     pub fn enable(&mut self, line: IntId, trigger: Trigger) -> bool {
         match self {
             Self::V2(gic, distributor) => {
-                gic.set_interrupt_priority(line, PRIORITY);
+                // A byte: arm-gic writes the word, and with it the priorities of three neighbours.
+                distributor.write8(GICD_IPRIORITYR + u32::from(line) as usize, PRIORITY);
                 if !line.is_sgi() && !line.is_ppi() {
                     gic.set_trigger(line, trigger);
                     let core = distributor.read8(GICD_ITARGETSR); // of a private line: this core

@@ -39,13 +39,14 @@ pub enum Hypervisor {
 }
 
 /// Asks who is below (SMCCC, "Call UID" of the vendor specific hypervisor service).
-///
-/// Only where PSCI is at least 1.0: before, the call is not known to be harmless.
 #[must_use]
 pub fn hypervisor(conduit: Conduit) -> Hypervisor {
     const CALL_UID: u32 = 0x8600_ff01;
     const KVM: [u32; 4] = [0xb66f_b428, 0xe911_c52e, 0x564b_caa9, 0x743a_004d];
     const NOT_SUPPORTED: u32 = u32::MAX;
+    if !refuses_in_order(conduit) {
+        return Hypervisor::Unknown;
+    }
     match call(conduit, CALL_UID) {
         [NOT_SUPPORTED, ..] | [0, 0, 0, 0] => Hypervisor::Unknown,
         KVM => Hypervisor::Kvm,
@@ -53,14 +54,14 @@ pub fn hypervisor(conduit: Conduit) -> Hypervisor {
     }
 }
 
-/// The version of PSCI as major and minor; `None` where nobody answers.
-#[must_use]
-pub fn psci_version(conduit: Conduit) -> Option<(u16, u16)> {
+/// Whether whoever is below answers a call that it does not know as SMCCC asks, and does not take
+/// it for a fault: known from version 1.0 of PSCI on.
+fn refuses_in_order(conduit: Conduit) -> bool {
     let version = match conduit {
         Conduit::Hvc => psci::version::<Hvc>(),
         Conduit::Smc => psci::version::<Smc>(),
     };
-    version.ok().map(|version| (version.major, version.minor))
+    version.is_ok_and(|version| version.major >= 1)
 }
 
 /// 192 bits from firmware's generator (Arm True Random Number Generator Firmware Interface 1.0);
@@ -69,6 +70,9 @@ pub fn psci_version(conduit: Conduit) -> Option<(u16, u16)> {
 pub fn random(conduit: Conduit) -> Option<[u64; 3]> {
     const TRNG_VERSION: u32 = 0x8400_0050;
     const TRNG_RND64: u32 = 0xc400_0053;
+    if !refuses_in_order(conduit) {
+        return None;
+    }
     let version = call(conduit, TRNG_VERSION)[0];
     if version & 1 << 31 != 0 || version < 0x1_0000 {
         return None;

@@ -3,7 +3,8 @@
 //! The entry code has mapped the image itself, W^X. This maps the rest, page by page or in the
 //! largest blocks that fit: read-only data, writable data, devices. None of [`Access`] is
 //! executable, so no call can make memory that is both writable and executable, and a page has one
-//! name only: what is mapped already is refused. (Arm ARM, chapter D8; 4 KiB granule, 39 bits.)
+//! name only: what has one already, as memory or as a device, is refused. (Arm ARM, chapter D8; 4 KiB
+//! granule, 39 bits.)
 
 use core::ptr::NonNull;
 
@@ -17,8 +18,8 @@ use crate::mmio::Window;
 const DEVICES: usize = 0xffff_ff80_4000_0000;
 const FIRMWARE: usize = 0xffff_ff80_8000_0000;
 const RAM: usize = 0xffff_ffc0_0000_0000;
-/// How much of the upper half is left for RAM.
-const RAM_SPAN: u64 = 1 << 38;
+/// How much of the upper half is left for RAM; without the last page, so that no end wraps.
+const RAM_SPAN: u64 = (1 << 38) - PAGE as u64;
 const GIB: u64 = 1 << 30;
 /// Physical addresses have 48 bits: more need a larger granule or other descriptors.
 const ADDRESSES: u64 = 1 << 48;
@@ -26,6 +27,10 @@ const ADDRESSES: u64 = 1 << 48;
 /// Tables that the entry code used: three for its own address, four for the image.
 const TABLES_IN_USE: usize = 7;
 const ROOT_TABLE: usize = 3;
+/// The most tables that one range can need: of level 2 and of level 3, for either end.
+const TABLES_A_RANGE: usize = 4;
+/// How many are kept for devices: scattered memory must not cost the machine its timer.
+const TABLES_FOR_DEVICES: usize = 8;
 
 unsafe extern "C" {
     static __tables_start: u8;
@@ -39,8 +44,6 @@ pub enum Access {
     ReadOnly,
     /// Read and write, through the caches.
     ReadWrite,
-    /// Read and write, past the caches: for a device that does not look into them.
-    Uncached,
     /// A device's registers, in program order (nGnRE).
     Device,
 }
@@ -54,6 +57,8 @@ pub enum MapError {
     OutOfTables,
     /// The range lies outside what the layout has room for.
     OutOfRange,
+    /// Registers that do not start at a multiple of eight bytes: no device has such.
+    Misaligned,
 }
 
 impl core::fmt::Display for MapError {
@@ -62,6 +67,7 @@ impl core::fmt::Display for MapError {
             Self::Mapped => "mapped already",
             Self::OutOfTables => "no page table is left",
             Self::OutOfRange => "outside the address space",
+            Self::Misaligned => "registers at an odd address",
         })
     }
 }
@@ -83,6 +89,8 @@ pub struct Mapper {
     next_firmware: usize,
     /// What was mapped of devices, and where it is seen.
     devices: Vec<(PhysicalRange, usize), 64>,
+    /// What was mapped of memory: the image, what firmware left, RAM.
+    memory: Vec<PhysicalRange, 64>,
     ram_base: Option<u64>,
 }
 
@@ -90,13 +98,14 @@ impl Mapper {
     /// Takes over the tables that the entry code left.
     #[must_use]
     pub fn take_over(handoff: &mut Handoff) -> Self {
-        let image = handoff.image().start().0;
+        let image = handoff.image();
         Self {
-            image_offset: (entry::image_base() as u64).wrapping_sub(image),
+            image_offset: (entry::image_base() as u64).wrapping_sub(image.start().0),
             next_table: (&raw const __tables_start).addr() + TABLES_IN_USE * PAGE,
             next_device: DEVICES,
             next_firmware: FIRMWARE,
             devices: Vec::new(),
+            memory: core::iter::once(image).collect(),
             ram_base: None,
         }
     }
@@ -105,10 +114,16 @@ impl Mapper {
     /// pages with others that are mapped already are seen through the same mapping.
     ///
     /// # Errors
-    /// [`MapError::OutOfTables`], [`MapError::OutOfRange`]; [`MapError::Mapped`] for a range that
-    /// shares only some of its pages.
+    /// [`MapError::OutOfTables`], [`MapError::OutOfRange`], [`MapError::Misaligned`];
+    /// [`MapError::Mapped`] for a range that shares only some of its pages, or lies in memory.
     pub fn device(&mut self, range: PhysicalRange) -> Result<Window, MapError> {
+        if !range.start().0.is_multiple_of(8) {
+            return Err(MapError::Misaligned);
+        }
         let pages = range.outer_pages().ok_or(MapError::OutOfRange)?;
+        if self.memory.iter().any(|memory| memory.overlaps(&pages)) {
+            return Err(MapError::Mapped);
+        }
         let known = self.devices.iter().find(|(mapped, _)| mapped.overlaps(&pages));
         let (mapped, seen) = match known {
             Some((mapped, seen)) if mapped.contains(&pages) => (*mapped, *seen),
@@ -123,23 +138,16 @@ impl Mapper {
         };
         let offset = to_usize(range.start().0 - mapped.start().0)?;
         let base = NonNull::new((seen + offset) as *mut u8).ok_or(MapError::OutOfRange)?;
-        // SAFETY: the pages that hold the window were mapped as device memory above, for good.
+        // SAFETY: the pages that hold the window were mapped as device memory above, for good; its
+        // start is aligned.
         Ok(unsafe { Window::new(base, to_usize(range.length())?) })
-    }
-
-    /// Maps what firmware or a loader left for us to read, `range.length()` bytes of it.
-    ///
-    /// # Errors
-    /// [`MapError::OutOfTables`], [`MapError::OutOfRange`].
-    pub fn firmware(&mut self, range: PhysicalRange) -> Result<&'static [u8], MapError> {
-        self.firmware_with(range.start().0, to_usize(range.length())?, |head| Ok(head.len()))
     }
 
     /// Maps what was left for us to read where only its head says how long it is: `head` bytes at
     /// `start` first, then as much as `length` makes of them.
     ///
     /// # Errors
-    /// Those of [`firmware`](Self::firmware), and what `length` returns.
+    /// [`MapError::OutOfTables`], [`MapError::OutOfRange`], and what `length` returns.
     pub fn firmware_with<E: From<MapError>>(
         &mut self,
         start: u64,
@@ -163,6 +171,7 @@ impl Mapper {
             self.map(seen + to_usize(mapped.length())?, rest, Access::ReadOnly)?;
         }
         self.next_firmware += to_usize(all.length().max(mapped.length()))?;
+        self.memory.push(all).map_err(|_| MapError::OutOfTables)?;
         // SAFETY: as above, and the pages follow each other in both address spaces.
         Ok(unsafe { core::slice::from_raw_parts(first, length) })
     }
@@ -171,14 +180,22 @@ impl Mapper {
     /// machine's list of free memory leaves those out.
     ///
     /// # Errors
-    /// [`MapError::Mapped`], [`MapError::OutOfTables`], [`MapError::OutOfRange`] for RAM more than
-    /// 256 GiB above the first.
+    /// [`MapError::Mapped`] if there are a device's registers in it, [`MapError::OutOfTables`],
+    /// [`MapError::OutOfRange`] for RAM more than 256 GiB above the first.
     pub fn ram(&mut self, range: PhysicalRange, access: Access) -> Result<Unclaimed, MapError> {
         let base = *self.ram_base.get_or_insert(range.start().0 / GIB * GIB);
         let offset = range.start().0.checked_sub(base).ok_or(MapError::OutOfRange)?;
         if offset.saturating_add(range.length()) > RAM_SPAN {
             return Err(MapError::OutOfRange);
         }
+        let tables_left = ((&raw const __tables_end).addr() - self.next_table) / PAGE;
+        if tables_left < TABLES_A_RANGE + TABLES_FOR_DEVICES {
+            return Err(MapError::OutOfTables);
+        }
+        if self.devices.iter().any(|(device, _)| device.overlaps(&range)) {
+            return Err(MapError::Mapped);
+        }
+        self.memory.push(range).map_err(|_| MapError::OutOfTables)?;
         let seen = RAM + to_usize(offset)?;
         self.map(seen, range, access)?;
         let start = NonNull::new(seen as *mut u8).ok_or(MapError::OutOfRange)?;
@@ -274,7 +291,6 @@ const fn attributes(access: Access) -> u64 {
     let kind = match access {
         Access::ReadOnly => 1 << 2 | READ_ONLY | INNER_SHAREABLE,
         Access::ReadWrite => 1 << 2 | INNER_SHAREABLE,
-        Access::Uncached => 2 << 2 | INNER_SHAREABLE,
         Access::Device => 0,
     };
     kind | ACCESS_FLAG | NEVER_EXECUTED

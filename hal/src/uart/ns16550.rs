@@ -98,9 +98,4 @@ impl Ns16550 {
     pub(super) fn disable_interrupts(self) {
         self.write(IER, 0);
     }
-
-    /// Received data is acknowledged by being read; this takes back whatever else there was.
-    pub(super) fn acknowledge(self) {
-        let _ = self.read(IIR);
-    }
 }

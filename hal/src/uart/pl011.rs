@@ -9,7 +9,6 @@ const UARTFR: usize = 0x018;
 const UARTLCR_H: usize = 0x02c;
 const UARTCR: usize = 0x030;
 const UARTIMSC: usize = 0x038;
-const UARTICR: usize = 0x044;
 
 /// Flags: the receive FIFO is empty, the transmit FIFO is full, or empty (section 3.3.3).
 const RXFE: u32 = 1 << 4;
@@ -80,9 +79,5 @@ impl Pl011 {
 
     pub(super) fn disable_interrupts(self) {
         self.registers.write32(UARTIMSC, 0);
-    }
-
-    pub(super) fn acknowledge(self) {
-        self.registers.write32(UARTICR, RECEIVE);
     }
 }

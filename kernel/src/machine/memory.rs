@@ -5,9 +5,12 @@ use heapless::Vec;
 
 use super::{BANKS, Machine, RESERVATIONS};
 
+/// How many ranges of the kernel's own [`Machine::free_memory`] leaves out.
+const OWN: usize = 3;
+
 /// Ranges of whole pages, by ascending address, none touching another. There is room for all that
-/// there can be: each reservation, and image, tree and initrd, can cut one range in two.
-pub type FreeMemory = Vec<PhysicalRange, { BANKS + RESERVATIONS + 3 }>;
+/// there can be: each reservation, the initrd, and what is the kernel's own, can cut one in two.
+pub type FreeMemory = Vec<PhysicalRange, { BANKS + RESERVATIONS + 1 + OWN }>;
 
 impl Machine {
     /// How many bytes of RAM there are. What two banks share counts once.
@@ -17,10 +20,10 @@ impl Machine {
         self.banks().iter().map(PhysicalRange::length).sum()
     }
 
-    /// The RAM that nobody has a claim to: all banks, without what is reserved, the running image,
-    /// the device tree and the initrd.
+    /// The RAM that nobody has a claim to: all banks, without what is reserved, the initrd, and the
+    /// kernel's `own` (the running image, the device tree, what it has mapped before it read that).
     #[must_use]
-    pub fn free_memory(&self, image: PhysicalRange, tree: PhysicalRange) -> FreeMemory {
+    pub fn free_memory(&self, own: [PhysicalRange; OWN]) -> FreeMemory {
         let mut free = FreeMemory::new();
         for bank in self.banks() {
             let pages = bank.inner_pages();
@@ -30,7 +33,7 @@ impl Machine {
             }
         }
         let reserved = self.reservations.iter().map(|reservation| reservation.range);
-        for taken in reserved.chain([image, tree]).chain(self.initrd) {
+        for taken in reserved.chain(own).chain(self.initrd) {
             if !taken.is_empty() {
                 subtract(&mut free, taken);
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 /// How a machine is launched.
@@ -105,6 +105,17 @@ impl Board {
         let list: Vec<_> =
             boards.iter().map(|board| format!("  {:24} {}", board.name, board.summary)).collect();
         bail!("there is no board {name:?}. There are:\n{}", list.join("\n"))
+    }
+
+    /// Whether these settings can be handed over on this board.
+    ///
+    /// # Errors
+    /// There are some, and nobody to hand them over; the message says so.
+    pub fn takes(&self, settings: &[String]) -> Result<()> {
+        let name = &self.name;
+        let can = settings.is_empty() || self.load_address.is_none();
+        ensure!(can, "{name} hands no settings over: there is no boot loader");
+        Ok(())
     }
 
     /// Every board that the files in `directory` describe, in the order of their names.

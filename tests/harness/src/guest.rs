@@ -1,7 +1,7 @@
 //! A machine that runs.
 
 use std::cell::Cell;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Stdio};
@@ -253,13 +253,21 @@ impl Drop for Guest {
 }
 
 /// A directory for one machine's sockets. A socket's path has room for about 100 bytes, so it is
-/// not below `target/`.
+/// not below `target/`. One that is there already is somebody else's, or was left by a process that
+/// was killed and had the same number: it is passed over.
 fn own_directory() -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let directory = env::temp_dir().join(format!("elone-{}-{count}", process::id()));
-    fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
-    Ok(directory)
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = env::temp_dir().join(format!("elone-{}-{count}", process::id()));
+        match fs::create_dir(&directory) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                made.with_context(|| format!("making {}", directory.display()))?;
+                return Ok(directory);
+            }
+        }
+    }
 }
 
 /// Reads a line such as `TCP[HOST_FORWARD]  12  127.0.0.1 41705  10.0.2.15 80  0  0`.
@@ -278,6 +286,21 @@ fn read_forward(line: &str) -> Option<Forward> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_that_is_there_is_nobody_elses() {
+        let first = own_directory().unwrap();
+        let name = first.to_string_lossy().into_owned();
+        let (stem, count) = name.rsplit_once('-').unwrap();
+        let count: u32 = count.parse().unwrap();
+        let left: Vec<_> = (1..50).map(|more| format!("{stem}-{}", count + more)).collect();
+        let ours: Vec<_> = left.iter().filter(|left| fs::create_dir(left).is_ok()).collect();
+        let next = own_directory().unwrap();
+        assert!(ours.iter().all(|left| PathBuf::from(left) != next), "{}", next.display());
+        for directory in [first, next].into_iter().chain(ours.iter().map(PathBuf::from)) {
+            fs::remove_dir(directory).unwrap();
+        }
+    }
 
     #[test]
     fn forwards_are_read_from_the_monitors_table() {

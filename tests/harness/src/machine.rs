@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::wire::Wire;
 use crate::{Board, Console, Forward, Guest};
@@ -170,11 +170,8 @@ impl Machine {
             }
             return Ok(());
         };
-        let (board, image) = (&self.board.name, escaped(&self.image));
-        ensure!(
-            self.settings.is_empty(),
-            "{board} hands no settings over: there is no boot loader"
-        );
+        self.board.takes(&self.settings)?;
+        let image = escaped(&self.image);
         let loader = format!("loader,file={image},addr={address:#x},cpu-num=0,force-raw=on");
         command.args(["-device", &loader]);
         Ok(())

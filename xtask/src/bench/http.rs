@@ -9,8 +9,10 @@ use socket2::{Domain, Socket, Type};
 /// How long an answer may take before it counts as none. Longer than any retransmission.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The ports of all clients begin here, and each has so many.
-const FIRST_PORT: u16 = 12_000;
+const FIRST_PORT: u16 = 10_000;
 const PORTS: u16 = 6_000;
+/// How many clients there are: those of a load, and the one that asks first.
+const RANGES: u16 = 9;
 /// Longer than any answer that is asked for here.
 const ROOM: usize = 8192;
 
@@ -36,9 +38,16 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Those of client number `client`; there are eight.
+    /// Those of client number `client` of a load; there are eight.
     pub(crate) fn of(client: u16) -> Self {
-        Self { first: FIRST_PORT + client % 8 * PORTS, count: PORTS, used: 0 }
+        Self { first: FIRST_PORT + client % RANGES * PORTS, count: PORTS, used: 0 }
+    }
+
+    /// Those of the client that asks for the first answer. It has just gone when a load begins: the
+    /// same port, called from again, would meet what is left of its connection, and the system would
+    /// try again only after a second.
+    pub(crate) fn of_the_first() -> Self {
+        Self::of(RANGES - 1)
     }
 
     fn next(&mut self) -> u16 {

@@ -91,7 +91,7 @@ impl Subject {
     /// repeat packets that nobody is there for yet, which is no part of booting.
     pub(crate) fn first_answer(&self, process: &Process, limit: Duration) -> Result<Duration> {
         self.wait_for_line(process, limit)?;
-        let (mut ports, address) = (Ports::of(0), process.addresses()[0]);
+        let (mut ports, address) = (Ports::of_the_first(), process.addresses()[0]);
         let mut last = io::Error::from(io::ErrorKind::TimedOut);
         while process.begin().elapsed() < limit && process.runs() {
             let begin = Instant::now();

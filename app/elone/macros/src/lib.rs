@@ -9,7 +9,7 @@ use syn::{Error, ItemFn, parse_macro_input, spanned::Spanned};
 
 /// Makes `async fn main(platform: Platform)` the application of this image.
 ///
-/// It may return nothing, or a `Result<(), E>` whose error can be shown with `{:?}`: then `Ok`
+/// It may return nothing, or a `Result<(), E>` whose error can be shown with `{}`: then `Ok`
 /// ends the machine with status 0, and an error is logged and ends it with status 1.
 ///
 /// The same source builds for the target, where the kernel calls it, and for the developer's

@@ -153,7 +153,7 @@ impl Gate for HostGate {
 }
 
 /// Memory for a device's buffers. Leaked: handles to it may outlive the machine.
-pub(super) fn area(count: u16, size: u16) -> Area {
+pub(crate) fn area(count: u16, size: u16) -> Area {
     let bytes = std::vec![0_u8; usize::from(count) * usize::from(size)];
     let base = NonNull::from(Box::leak(bytes.into_boxed_slice())).cast();
     Area::new(base, count, size)

@@ -26,6 +26,8 @@ use std::vec::Vec;
 
 use elone_gate::Start;
 
+#[cfg(test)]
+pub(crate) use gate::area;
 pub use cable::{Cable, Faults, Plug};
 pub use disk::Image;
 pub use machine::{Control, Machine, Sleeps};

@@ -29,6 +29,16 @@ pub struct Static {
     pub dns: Option<IpAddr>,
 }
 
+impl Static {
+    /// Whether an interface can have this.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let is_unicast = !self.address.is_unspecified() && !self.address.is_multicast();
+        let longest = if self.address.is_ipv4() { 32 } else { 128 };
+        let fits = self.gateway.is_none_or(|to| to.is_ipv4() == self.address.is_ipv4());
+        if is_unicast && self.prefix <= longest && fits { Ok(()) } else { Err(Error::BadAddress) }
+    }
+}
+
 /// What the interface goes by now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
@@ -87,17 +97,11 @@ impl Inner {
         let servers: Vec<_> = addresses.dns.iter().map(|&server| server.into()).collect();
         others.set.get_mut::<dns::Socket<'_>>(others.dns).update_servers(&servers);
         table.mark_all();
-        waiting.drain(..).for_each(core::task::Waker::wake);
+        waiting.wake();
     }
 
-    /// Sets the interface up by hand.
-    pub(super) fn configure(&mut self, wanted: &Static) -> Result<(), Error> {
-        let is_unicast = !wanted.address.is_unspecified() && !wanted.address.is_multicast();
-        let longest = if wanted.address.is_ipv4() { 32 } else { 128 };
-        let fits = wanted.gateway.is_none_or(|to| to.is_ipv4() == wanted.address.is_ipv4());
-        if !is_unicast || wanted.prefix > longest || !fits {
-            return Err(Error::BadAddress);
-        }
+    /// Sets the interface up by hand, with what was [checked](Static::check).
+    pub(super) fn configure(&mut self, wanted: &Static) {
         match wanted.address {
             IpAddr::V4(address) => {
                 self.addresses.ipv4 = Some(Ipv4Cidr::new(address, wanted.prefix))
@@ -109,7 +113,6 @@ impl Inner {
         self.addresses.gateway = wanted.gateway;
         self.addresses.dns = wanted.dns.into_iter().collect();
         self.apply();
-        Ok(())
     }
 
     /// Begins to ask for an address, and keeps it for as long as the server lets it.
@@ -176,7 +179,7 @@ impl Stack {
             if inner.addresses.ipv4.is_some() {
                 return Poll::Ready(());
             }
-            inner.waiting.push(context.waker().clone());
+            inner.waiting.add(context);
             Poll::Pending
         })
         .await;

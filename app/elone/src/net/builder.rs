@@ -87,8 +87,10 @@ impl NetBuilder {
     /// a gateway of another kind; else as [`Self::configured_by_dhcp`].
     #[expect(clippy::unused_async, reason = "as the other ways to configure it")]
     pub async fn configured_statically(self, wanted: Static) -> Result<Net, Error> {
+        // First what can fail, so that a failure leaves the device unclaimed.
+        wanted.check()?;
         let stack = self.claim()?;
-        stack.inner.borrow_mut().configure(&wanted)?;
+        stack.inner.borrow_mut().configure(&wanted);
         Ok(Net { stack })
     }
 

@@ -1,7 +1,5 @@
 //! What becomes of a connection: opened, accepted, left, ended.
 
-use core::task::Waker;
-
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Duration;
 
@@ -27,7 +25,7 @@ impl Table {
                 self.count.accepted += 1;
                 let backlog = &mut self.backlogs[listener];
                 backlog.queue.push_back(id);
-                backlog.waiting.drain(..).for_each(Waker::wake);
+                backlog.waiting.wake();
             }
             (Phase::Leaving, state) => {
                 // Nobody will read it, but the peer may have to get rid of it to hear the answer.

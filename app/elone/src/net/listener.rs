@@ -5,7 +5,6 @@ use core::net::SocketAddr;
 use core::task::Poll;
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use smoltcp::socket::tcp::State;
 
 use super::Net;
@@ -13,6 +12,7 @@ use super::place::{Backlog, Phase};
 use super::stack::{Inner, Stack};
 use super::tcp::{TcpSocket, socket_address};
 use crate::Error;
+use crate::wakers::Wakers;
 
 /// A port that peers may connect to, until this is dropped.
 ///
@@ -49,7 +49,7 @@ impl Inner {
             backlogs[index].port = port;
             return Ok(index);
         }
-        backlogs.push(Backlog { port, queue: VecDeque::new(), waiting: Vec::new() });
+        backlogs.push(Backlog { port, queue: VecDeque::new(), waiting: Wakers::new() });
         Ok(backlogs.len() - 1)
     }
 }
@@ -76,7 +76,7 @@ impl Listener {
                     _ => table.release(id),
                 }
             }
-            table.backlogs[self.index].waiting.push(context.waker().clone());
+            table.backlogs[self.index].waiting.add(context);
             Poll::Pending
         })
         .await

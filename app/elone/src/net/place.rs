@@ -1,7 +1,5 @@
 //! One connection's place: a socket, its buffers, and how far the connection has come.
 
-use core::task::Waker;
-
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,6 +8,7 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Duration;
 
 use super::Limits;
+use crate::wakers::Wakers;
 
 /// When something is due, in microseconds; never.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -82,7 +81,7 @@ pub(super) struct Backlog {
     pub(super) port: u16,
     /// Connections to be accepted.
     pub(super) queue: VecDeque<Id>,
-    pub(super) waiting: Vec<Waker>,
+    pub(super) waiting: Wakers,
 }
 
 /// What became of connections since the start.

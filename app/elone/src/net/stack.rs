@@ -6,7 +6,6 @@
 
 use core::cell::RefCell;
 use core::fmt;
-use core::task::Waker;
 
 use alloc::vec::Vec;
 use elone_gate::{Events, Nanoseconds, calls};
@@ -19,6 +18,7 @@ use super::place::{Id, NEVER, Phase};
 use super::port::Port;
 use super::table::Table;
 use crate::run::Source;
+use crate::wakers::Wakers;
 
 /// Frames let in before tasks get their turn, so that a flood does not keep them from it.
 const MOST_FRAMES: usize = 128;
@@ -42,7 +42,7 @@ pub(super) struct Inner {
     pub(super) others: Others,
     pub(super) addresses: Addresses,
     /// Tasks that wait for the addresses to change.
-    pub(super) waiting: Vec<Waker>,
+    pub(super) waiting: Wakers,
     /// Whether frames may be left that no event will announce.
     is_behind: bool,
     /// Whether something could not be sent for want of a buffer.
@@ -81,7 +81,7 @@ impl Inner {
         others: Others,
         addresses: Addresses,
     ) -> Self {
-        let waiting = Vec::new();
+        let waiting = Wakers::new();
         // The first turn hands the device its buffers.
         let (is_behind, is_exhausted) = (true, false);
         Self { interface, port, table, others, addresses, waiting, is_behind, is_exhausted }

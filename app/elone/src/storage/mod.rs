@@ -11,7 +11,6 @@ use core::future::poll_fn;
 use core::task::Poll;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use elone_gate::{
     self as gate, BlockOperation, BlockRequest, Buffer, DeviceClass, DeviceInfo, calls,
 };
@@ -19,6 +18,7 @@ use elone_gate::{
 use crate::Error;
 use crate::run;
 use crate::shared::Shared;
+use crate::wakers::Wakers;
 use queue::{Answer, Inner, Queue, Request, Running};
 
 /// Bytes in a sector.
@@ -61,7 +61,7 @@ impl Disk {
         };
         let (shared, free) = Shared::claim(info.area);
         let requests = free.iter().map(|_| Request::None).collect();
-        let inner = RefCell::new(Inner { shared, free, requests, waiting: Vec::new() });
+        let inner = RefCell::new(Inner { shared, free, requests, waiting: Wakers::new(), lost: None });
         let queue = Box::leak(Box::new(Queue { info, inner }));
         run::add(queue);
         Ok(Self(queue))
@@ -91,12 +91,8 @@ impl Disk {
         size - size % SECTOR
     }
 
-    async fn buffer(&self) -> Buffer {
-        poll_fn(|context| {
-            let mut inner = self.0.inner.borrow_mut();
-            inner.free.pop().map_or_else(|| inner.wait(context), Poll::Ready)
-        })
-        .await
+    async fn buffer(&self) -> Result<Buffer, Error> {
+        poll_fn(|context| self.0.inner.borrow_mut().buffer(context)).await
     }
 
     async fn request(
@@ -135,7 +131,7 @@ impl BlockDevice for Disk {
         self.check(sector, bytes.len())?;
         let mut at = sector;
         for piece in bytes.chunks_mut(self.piece()) {
-            let mut buffer = self.buffer().await;
+            let mut buffer = self.buffer().await?;
             buffer.set_length(u16::try_from(piece.len()).unwrap_or(u16::MAX));
             let answer = self.request(BlockOperation::Read, at, buffer).await?;
             piece.copy_from_slice(answer.bytes(piece.len())?);
@@ -151,7 +147,7 @@ impl BlockDevice for Disk {
         self.check(sector, bytes.len())?;
         let mut at = sector;
         for piece in bytes.chunks(self.piece()) {
-            let mut buffer = self.buffer().await;
+            let mut buffer = self.buffer().await?;
             buffer.set_length(u16::try_from(piece.len()).unwrap_or(u16::MAX));
             buffer.copy_from_slice(piece);
             self.request(BlockOperation::Write, at, buffer).await?;
@@ -161,7 +157,7 @@ impl BlockDevice for Disk {
     }
 
     async fn flush(&self) -> Result<(), Error> {
-        let buffer = self.buffer().await;
+        let buffer = self.buffer().await?;
         self.request(BlockOperation::Flush, 0, buffer).await.map(drop)
     }
 }

@@ -11,6 +11,7 @@ use elone_gate::{
 use crate::Error;
 use crate::run::Source;
 use crate::shared::Shared;
+use crate::wakers::Wakers;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -25,7 +26,9 @@ pub(super) struct Inner {
     /// What became of the request in each buffer.
     pub(super) requests: Vec<Request>,
     /// Tasks that wait for a buffer or for room in the device's queue.
-    pub(super) waiting: Vec<Waker>,
+    pub(super) waiting: Wakers,
+    /// Why the device is lost, if it is. Its buffers do not come back.
+    pub(super) lost: Option<gate::Error>,
 }
 
 #[derive(Debug)]
@@ -40,8 +43,17 @@ pub(super) enum Request {
 
 impl Inner {
     pub(super) fn wait<T>(&mut self, context: &Context<'_>) -> Poll<T> {
-        self.waiting.push(context.waker().clone());
+        self.waiting.add(context);
         Poll::Pending
+    }
+
+    /// A buffer for a request: one that is free, or else the next that is.
+    pub(super) fn buffer(&mut self, context: &Context<'_>) -> Poll<Result<Buffer, Error>> {
+        match (self.free.pop(), self.lost) {
+            (Some(buffer), _) => Poll::Ready(Ok(buffer)),
+            (None, Some(error)) => Poll::Ready(Err(error.into())),
+            (None, None) => self.wait(context),
+        }
     }
 
     pub(super) fn request(&mut self, id: BufferId) -> &mut Request {
@@ -51,7 +63,7 @@ impl Inner {
 
     fn release(&mut self, buffer: Buffer) {
         self.free.push(buffer);
-        self.waiting.drain(..).for_each(Waker::wake);
+        self.waiting.wake();
     }
 
     fn complete(&mut self, completion: BlockCompletion) {
@@ -65,11 +77,12 @@ impl Inner {
             }
             _ => self.release(buffer),
         }
-        self.waiting.drain(..).for_each(Waker::wake);
+        self.waiting.wake();
     }
 
     /// The device is lost: every request ends, and keeps its buffer, which the device may still hold.
     fn fail(&mut self, error: gate::Error) {
+        self.lost = Some(error);
         for request in &mut self.requests {
             if let Request::Running(waker) = request {
                 let waker = waker.take();
@@ -77,7 +90,7 @@ impl Inner {
                 waker.into_iter().for_each(Waker::wake);
             }
         }
-        self.waiting.drain(..).for_each(Waker::wake);
+        self.waiting.wake();
     }
 }
 
@@ -160,5 +173,26 @@ impl Drop for Answer {
     fn drop(&mut self) {
         let mut inner = self.queue.inner.borrow_mut();
         self.buffer.take().into_iter().for_each(|buffer| inner.release(buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::area;
+
+    #[test]
+    fn a_device_that_is_lost_with_all_buffers_keeps_nobody_waiting() {
+        let (mut shared, free) = Shared::claim(area(2, 512));
+        let requests = free.iter().map(|_| Request::Running(None)).collect();
+        for buffer in free {
+            shared.lend(buffer);
+        }
+        let mut inner = Inner { shared, free: Vec::new(), requests, waiting: Wakers::new(), lost: None };
+        let context = &Context::from_waker(Waker::noop());
+        assert!(inner.buffer(context).is_pending());
+        inner.fail(gate::Error::Broken);
+        let Poll::Ready(result) = inner.buffer(context) else { panic!("still waiting") };
+        assert_eq!(result.err(), Some(Error::Gate(gate::Error::Broken)));
     }
 }

@@ -32,7 +32,7 @@ impl Key {
             Self::Sensor => "must be a string of 1 to 32 letters, digits, or any of . _ - : /",
             Self::Value => "must be a finite number",
             Self::Time => "must be seconds since 1970, from 0 to 253402300799",
-            Self::Unit => "must be a string of at most 16 bytes",
+            Self::Unit => "must be printable text of at most 16 bytes",
         }
     }
 }
@@ -67,9 +67,10 @@ impl Draft {
                 self.value = number.parse().ok().filter(|value: &f64| value.is_finite());
             }
             (Key::Time, Event::Number(number)) => {
-                // Parts of a second are cut off.
-                let whole = number.as_str().split('.').next().unwrap_or("");
-                self.time = whole.parse().ok().filter(|time| *time <= LATEST);
+                // Parts of a second are cut off. An exponent would move the point that is cut at.
+                let (whole, part) = number.as_str().split_once('.').unwrap_or((number.as_str(), ""));
+                let plain = part.bytes().all(|digit| digit.is_ascii_digit());
+                self.time = whole.parse().ok().filter(|time| plain && *time <= LATEST);
             }
             _ => {}
         }

@@ -13,6 +13,8 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["boot":
     Quick hello_from_el2,
     Quick hello_from_el2_with_vhe,
     Quick hello_from_el3,
+    Quick hello_from_el3_with_all_cores,
+    Quick hello_from_el3_through_el2,
     Quick hello_on_every_feature,
     Quick hello_on_the_least_core,
     Quick hello_with_modern_virtio,
@@ -40,10 +42,24 @@ fn hello_from_el2_with_vhe(context: &Context) -> Result<()> {
     hello_on(context, "qemu-virt-el2-vhe")
 }
 
+fn hello_from_el3(context: &Context) -> Result<()> {
+    hello_and_halt(context, "qemu-virt-el3")
+}
+
+/// All cores come out of reset at the image's first instruction: one boots, the others sleep.
+fn hello_from_el3_with_all_cores(context: &Context) -> Result<()> {
+    hello_and_halt(context, "qemu-virt-el3-cores")
+}
+
+/// What EL3 must not trap of what EL2's part of the entry does.
+fn hello_from_el3_through_el2(context: &Context) -> Result<()> {
+    hello_and_halt(context, "qemu-virt-el3-el2")
+}
+
 /// Nobody is left who could switch this machine off (PSCI is firmware's, and there is none), so it
 /// says so and sleeps.
-fn hello_from_el3(context: &Context) -> Result<()> {
-    let guest = context.machine("qemu-virt-el3", "hello")?.boot()?;
+fn hello_and_halt(context: &Context, board: &str) -> Result<()> {
+    let guest = context.machine(board, "hello")?.boot()?;
     for line in ["entered at EL3, application at EL1", "Hello", "exit status 0", "halted"] {
         guest.wait_for(line, BOOT)?;
     }

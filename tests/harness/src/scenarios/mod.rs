@@ -7,6 +7,7 @@ mod dhcp;
 mod gateway;
 mod kernel;
 mod network;
+mod page;
 mod protection;
 mod refusals;
 mod trees;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Scenario> {
         refusals::SCENARIOS,
         trees::SCENARIOS,
         devices::SCENARIOS,
+        page::SCENARIOS,
     ]
     .concat()
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::scenario::scenarios;
 use crate::shim::with_tree;
@@ -31,6 +31,9 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["trees":
     Quick without_psci_it_halts_and_says_so,
     Quick a_slot_without_a_device_is_passed_over,
     Quick more_slots_than_there_is_room_for_are_told,
+    Quick a_slot_at_an_odd_address_is_passed_over,
+    Quick a_slot_in_memory_is_refused,
+    Quick an_interrupt_controller_too_short_is_refused,
 ];
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -198,6 +201,44 @@ fn more_slots_than_there_is_room_for_are_told(context: &Context) -> Result<()> {
     let ending = run(context, "hello", "slots", &tree.bytes()?)?;
     ending.expect_status(0)?;
     ensure!(ending.console.contains("virtio_mmio@a000000: one too many of its kind"), "{ending}");
+    Ok(())
+}
+
+/// No access to its registers could be aligned.
+fn a_slot_at_an_odd_address_is_passed_over(context: &Context) -> Result<()> {
+    let mut tree = Tree::default();
+    tree.slots.insert(0, (0x0902_0001, 15));
+    let ending = run(context, "hello", "odd-slot", &tree.bytes()?)?;
+    ending.expect_status(0)?;
+    let words = "virtio slot 0x9020001: registers at an odd address";
+    ensure!(ending.console.contains(words), "{ending}");
+    Ok(())
+}
+
+/// Registers where the image lies, and in free memory: either would be a second, writable name.
+fn a_slot_in_memory_is_refused(context: &Context) -> Result<()> {
+    let mut tree = Tree::default();
+    tree.slots.truncate(8);
+    tree.slots.extend([(0x4040_0000, 15), (0x4700_0000, 14)]);
+    let ending = run(context, "hello", "slot-in-memory", &tree.bytes()?)?;
+    ending.expect_status(0)?;
+    for address in ["0x40400000", "0x47000000"] {
+        let words = format!("virtio slot {address}: mapped already");
+        ensure!(ending.console.contains(&words), "{ending}");
+    }
+    Ok(())
+}
+
+/// Half a page of registers, where a GICv2's distributor has a whole one.
+fn an_interrupt_controller_too_short_is_refused(context: &Context) -> Result<()> {
+    let mut tree = Tree::default().bytes()?;
+    let registers = [0x800_0000_u64, 0x1_0000].map(u64::to_be_bytes).concat();
+    let place = tree.windows(registers.len()).position(|window| window == registers);
+    let length = place.context("the tree has no distributor")? + 8;
+    tree[length..length + 8].copy_from_slice(&0x800_u64.to_be_bytes());
+    let ending = run(context, "hello", "short-controller", &tree)?;
+    ending.expect_status(100)?;
+    ensure!(ending.console.contains("interrupt controller too few registers"), "{ending}");
     Ok(())
 }
 
