@@ -74,8 +74,9 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// For a counter of `frequency` Hz; `None` for one that does not run, or runs too fast to be
-    /// true (the architecture asks for 1 MHz to 1 GHz, Arm ARM section D11.1).
+    /// For a counter of `frequency` Hz; `None` for one that does not run, or runs at a rate that
+    /// cannot be true. The architecture asks for 1 MHz to 1 GHz (Arm ARM, section D11.1); emulators
+    /// and early firmware are given some room on both sides.
     pub(crate) fn of(frequency: u64) -> Option<Self> {
         if !(1_000..=16 * SECOND).contains(&frequency) {
             return None;

@@ -4,6 +4,7 @@ use core::fmt;
 
 use elone_hal::arch::tables::MapError;
 
+use crate::console;
 use crate::machine::MachineError;
 
 /// Why the boot ended. All are reported on the console that there is; none can be lived with.
@@ -33,7 +34,8 @@ impl BootError {
 
     /// Says why the boot ended; returns the exit status.
     pub(crate) fn report(self) -> u8 {
-        log::error!("cannot boot: {self}");
+        // Not a record of the log, which may be set to show none.
+        console::print(format_args!("cannot boot: {self}\n"));
         Self::STATUS
     }
 }

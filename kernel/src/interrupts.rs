@@ -92,8 +92,24 @@ impl Interrupts {
                 log::warn!("line {id:?} is one too many");
             }
         }
-        LINES_IN_USE.call_once(|| in_use);
+        for line in LINES_IN_USE.call_once(|| in_use) {
+            line.source.take_back();
+        }
         cpu::unmask_interrupts();
+    }
+}
+
+impl Source {
+    /// Has a device take back what it interrupted for before anybody listened, and notes it. Its
+    /// line would stay up otherwise, and where edges count, no other edge would ever come.
+    fn take_back(self) {
+        if let Self::Device(port, event) = self {
+            let causes = port.acknowledge();
+            devices::note(causes, event);
+            if causes.used_buffers() || causes.configuration() {
+                remind(event);
+            }
+        }
     }
 }
 
@@ -173,5 +189,5 @@ fn note(source: Source) {
             Events::CONSOLE
         }
     };
-    HAPPENED.fetch_or(event.0, Ordering::Relaxed);
+    remind(event);
 }

@@ -36,6 +36,9 @@ pub(crate) struct Platform {
     alarm: AtomicBool,
 }
 
+/// As much of an application's last words as is passed on, in bytes.
+const WORDS: usize = 512;
+
 static PLATFORM: Once<Platform> = Once::new();
 
 /// Answers the gate's calls from the one platform.
@@ -237,7 +240,8 @@ impl Gate for Kernel {
     }
 
     fn report(&self, words: &str) {
-        log::error!("the application says: {words}");
+        let cut = words.floor_char_boundary(WORDS);
+        log::error!("the application says: {}", words[..cut].escape_debug());
     }
 }
 

@@ -82,7 +82,7 @@ impl Trap {
         let class = (esr >> 26) as u8 & 0x3f;
         let immediate = esr as u16;
         match class {
-            0x00 | 0x0e => Self::Undefined,
+            0x00 => Self::Undefined,
             0x07 => Self::FloatingPoint,
             0x0d => Self::BranchTarget,
             0x15 => Self::SupervisorCall(immediate),

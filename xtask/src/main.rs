@@ -110,10 +110,19 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_command_line_is_well_formed() {
         super::Arguments::command().debug_assert();
+    }
+
+    /// The emulator would take no memory for its default.
+    #[test]
+    fn a_machine_without_memory_is_refused() {
+        let parse = |memory| {
+            super::Arguments::try_parse_from(["cargo xtask", "run", "--memory", memory]).is_ok()
+        };
+        assert_eq!(["0", "-1", "x", "16"].map(parse), [false, false, false, true]);
     }
 }

@@ -84,7 +84,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
     if arguments.gdb {
         let port = TcpListener::bind(DEBUGGER).map(drop);
-        port.with_context(|| format!("a debugger is awaited at {DEBUGGER}")).map_err(WrongArgument)?;
+        port.with_context(|| format!("a debugger is awaited at {DEBUGGER}"))
+            .map_err(WrongArgument)?;
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
@@ -107,7 +108,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     }
     if arguments.gdb {
         let gdb = format!("tcp:{DEBUGGER}");
-        machine = ["-gdb", &gdb, "-S"].into_iter().fold(machine, Machine::argument);
+        machine = machine.argument("-gdb").argument(&gdb).held();
         let symbols = image.with_extension("elf");
         eprintln!(
             "waiting for a debugger: gdb-multiarch {} -ex 'target remote {DEBUGGER}'",

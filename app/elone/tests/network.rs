@@ -241,14 +241,13 @@ fn a_bad_address_is_refused_and_none_is_there_without_a_device() {
     let (_cable, plug) = Cable::new();
     let (_, machine) = boot("", plug, |machine| {
         machine.run(async |platform: Platform| {
-            let wanted = Static {
-                address: IpAddr::from([224, 0, 0, 1]),
-                prefix: 24,
-                gateway: None,
-                dns: None,
-            };
+            let address = IpAddr::from([224, 0, 0, 1]);
+            let wanted = Static { address, prefix: 24, gateway: None, dns: None };
             let refused = platform.net().configured_statically(wanted).await;
             assert_eq!(refused.err(), Some(Error::BadAddress));
+            // The interface was not used up by that.
+            let wanted = Static { address: IpAddr::from([10, 0, 2, 15]), ..wanted };
+            assert!(platform.net().configured_statically(wanted).await.is_ok());
             let none = platform.net_at(1).configured_by_dhcp().await;
             assert_eq!(none.err(), Some(Error::NoInterface));
         })

@@ -97,8 +97,7 @@ impl Controller {
     /// window is shorter than the registers.
     #[must_use]
     pub fn v3(distributor: Window, redistributor: Window) -> Option<Self> {
-        if distributor.length() < size_of::<Gicd>()
-            || redistributor.length() < size_of::<GicrSgi>()
+        if distributor.length() < size_of::<Gicd>() || redistributor.length() < size_of::<GicrSgi>()
         {
             return None;
         }

@@ -25,7 +25,8 @@ pub trait Gate: Sync {
     /// Sleeps until something happens or `deadline` passes; without one, until something happens.
     /// Returns at once what happened since the last call. A device's event says that it has
     /// something: drain it until it says it has no more, as it may not be told twice.
-    /// Never fails; may return nothing ([`Events::NONE`]).
+    /// Never fails; may return nothing ([`Events::NONE`]), or the passing of an earlier call's deadline:
+    /// look at the clock.
     fn wait(&self, deadline: Option<Nanoseconds>) -> Events;
 
     /// Writes to the console all of `bytes`. Where there is no console they are dropped: a
@@ -97,6 +98,6 @@ pub trait Gate: Sync {
     ) -> Result<usize, Error>;
 
     /// Says something that belongs into a fault report: an application's last words. Never fails;
-    /// what is too long is cut.
+    /// what is over 512 bytes is cut, and line ends are shown as `\n`.
     fn report(&self, words: &str);
 }

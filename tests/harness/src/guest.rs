@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use crate::console::{Stuck, Transcript};
+use crate::machine::Begin;
 use crate::spawn::spawn;
 use crate::wire::Wire;
 use crate::{Ending, Forward, Machine, Network, Protocol, Qmp, Shutdown};
@@ -45,6 +46,8 @@ impl Guest {
             _ => None,
         };
         let mut command = machine.command(&directory)?;
+        // It must not have ended before the monitor is listened to: a guest can be that fast.
+        command.arg("-S");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let emulator = &machine.board.emulator;
         let mut child = spawn(&mut command).with_context(|| format!("starting {emulator}"))?;
@@ -76,6 +79,9 @@ impl Guest {
         guest.meet(&monitor).with_context(|| format!("starting {emulator}"))?;
         if let Network::User(forwards) = &machine.network {
             guest.forwards = guest.find_ports(forwards)?;
+        }
+        if machine.begin == Begin::AtOnce {
+            guest.qmp()?.execute("cont", json!({}))?;
         }
         Ok(guest)
     }

@@ -20,7 +20,16 @@ pub struct Machine {
     entropy: Option<String>,
     settings: Vec<String>,
     resets: Resets,
+    pub(crate) begin: Begin,
     arguments: Vec<String>,
+}
+
+/// Who lets a machine run that has been set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    AtOnce,
+    /// Somebody else, by the monitor or a debugger.
+    Held,
 }
 
 /// What the machine's network interface leads to.
@@ -59,6 +68,7 @@ impl Machine {
             entropy: board.devices.entropy.clone(),
             settings: Vec::new(),
             resets: Resets::End,
+            begin: Begin::AtOnce,
             arguments: Vec::new(),
         }
     }
@@ -109,6 +119,13 @@ impl Machine {
     #[must_use]
     pub fn resets(mut self, resets: Resets) -> Self {
         self.resets = resets;
+        self
+    }
+
+    /// Held before its first instruction, until a debugger lets it run.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.begin = Begin::Held;
         self
     }
 

@@ -26,10 +26,10 @@ use std::vec::Vec;
 
 use elone_gate::Start;
 
-#[cfg(test)]
-pub(crate) use gate::area;
 pub use cable::{Cable, Faults, Plug};
 pub use disk::Image;
+#[cfg(test)]
+pub(crate) use gate::area;
 pub use machine::{Control, Machine, Sleeps};
 
 /// Runs `application` as a program: its arguments are the settings, its standard input and output

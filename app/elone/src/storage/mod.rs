@@ -61,7 +61,8 @@ impl Disk {
         };
         let (shared, free) = Shared::claim(info.area);
         let requests = free.iter().map(|_| Request::None).collect();
-        let inner = RefCell::new(Inner { shared, free, requests, waiting: Wakers::new(), lost: None });
+        let inner =
+            RefCell::new(Inner { shared, free, requests, waiting: Wakers::new(), lost: None });
         let queue = Box::leak(Box::new(Queue { info, inner }));
         run::add(queue);
         Ok(Self(queue))

@@ -188,7 +188,8 @@ mod tests {
         for buffer in free {
             shared.lend(buffer);
         }
-        let mut inner = Inner { shared, free: Vec::new(), requests, waiting: Wakers::new(), lost: None };
+        let mut inner =
+            Inner { shared, free: Vec::new(), requests, waiting: Wakers::new(), lost: None };
         let context = &Context::from_waker(Waker::noop());
         assert!(inner.buffer(context).is_pending());
         inner.fail(gate::Error::Broken);

@@ -68,7 +68,8 @@ impl Draft {
             }
             (Key::Time, Event::Number(number)) => {
                 // Parts of a second are cut off. An exponent would move the point that is cut at.
-                let (whole, part) = number.as_str().split_once('.').unwrap_or((number.as_str(), ""));
+                let (whole, part) =
+                    number.as_str().split_once('.').unwrap_or((number.as_str(), ""));
                 let plain = part.bytes().all(|digit| digit.is_ascii_digit());
                 self.time = whole.parse().ok().filter(|time| plain && *time <= LATEST);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Network, Scenario};
+use crate::{Context, Machine, Network, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["boot":
     Quick hello_on_qemu_virt,
@@ -27,19 +27,19 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["boot":
 const BOOT: Duration = Duration::from_secs(30);
 
 fn hello_on_qemu_virt(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt")
+    hello_on(context, "qemu-virt", &["entered at EL1", "GICv2", "Cortex-A72"])
 }
 
 fn hello_on_gicv3(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt-gicv3")
+    hello_on(context, "qemu-virt-gicv3", &["entered at EL1", "GICv3"])
 }
 
 fn hello_from_el2(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt-el2")
+    hello_on(context, "qemu-virt-el2", &["entered at EL2", "hypervisor none"])
 }
 
 fn hello_from_el2_with_vhe(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt-el2-vhe")
+    hello_on(context, "qemu-virt-el2-vhe", &["entered at EL2", "GICv3", "QEMU max"])
 }
 
 fn hello_from_el3(context: &Context) -> Result<()> {
@@ -67,39 +67,42 @@ fn hello_and_halt(context: &Context, board: &str) -> Result<()> {
 }
 
 fn hello_on_every_feature(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt-max")
+    hello_on(context, "qemu-virt-max", &["entered at EL1", "QEMU max"])
 }
 
 fn hello_on_the_least_core(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt-a53")
+    hello_on(context, "qemu-virt-a53", &["entered at EL1", "Cortex-A53"])
 }
 
 fn hello_with_modern_virtio(context: &Context) -> Result<()> {
-    hello_on(context, "qemu-virt-modern")
+    hello_on(context, "qemu-virt-modern", &["entered at EL1"])
 }
 
 fn hello_in_16_mib(context: &Context) -> Result<()> {
-    greets(context.machine("qemu-virt", "hello")?.memory(16))
+    greets(context.machine("qemu-virt", "hello")?.memory(16), &[": 16 MiB"])
 }
 
 fn hello_in_4_gib(context: &Context) -> Result<()> {
-    greets(context.machine("qemu-virt", "hello")?.memory(4096))
+    greets(context.machine("qemu-virt", "hello")?.memory(4096), &[": 4096 MiB"])
 }
 
 fn hello_without_any_device(context: &Context) -> Result<()> {
     let machine = context.machine("qemu-virt", "hello")?;
-    greets(machine.network(Network::Absent).without_entropy())
+    greets(machine.network(Network::Absent).without_entropy(), &[])
 }
 
-fn hello_on(context: &Context, board: &str) -> Result<()> {
-    greets(context.machine(board, "hello")?)
+fn hello_on(context: &Context, board: &str, facts: &[&str]) -> Result<()> {
+    greets(context.machine(board, "hello")?, facts)
 }
 
-/// Boots hello: it says a line that begins with `Hello` (behind what a log puts in front), and
-/// ends with status 0.
-fn greets(machine: crate::Machine) -> Result<()> {
+/// Boots hello: it says a line that begins with `Hello`, and ends with status 0. The log says that
+/// the application runs at EL1, and each of `facts`: the board is what it is meant to be.
+fn greets(machine: Machine, facts: &[&str]) -> Result<()> {
     let ending = machine.boot()?.ending(BOOT)?;
     ending.expect_status(0)?;
-    ensure!(ending.console.contains("Hello"), "no greeting: {ending}");
+    ensure!(ending.console.lines().any(|line| line.starts_with("Hello")), "no greeting: {ending}");
+    for fact in facts.iter().chain(&["application at EL1"]) {
+        ensure!(ending.console.contains(fact), "{fact:?} is not in {ending}");
+    }
     Ok(())
 }

@@ -168,11 +168,14 @@ fn browser() -> Result<Option<String>> {
     }
     let install = ["install", "--yes", "--no-install-recommends", "chromium"];
     if on_the_path("apt-get").is_some() && is_root() {
-        eprintln!("apt-get {}", install.join(" "));
-        let mut command = Command::new("apt-get");
-        command.args(install).env("DEBIAN_FRONTEND", "noninteractive");
-        // Why it fails it says itself; then there is no browser, as before.
-        let _ = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+        // A machine that is new has no lists of packages yet.
+        for words in [&["update"][..], &install] {
+            eprintln!("apt-get {}", words.join(" "));
+            let mut command = Command::new("apt-get");
+            command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
+            // Why it fails it says itself; then there is no browser, as before.
+            let _ = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+        }
     }
     let browser = installed();
     if browser.is_none() {

@@ -28,6 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["trees":
     Quick without_a_uart_it_runs_in_silence,
     Quick an_unknown_uart_is_left_alone,
     Quick a_virtio_console_serves_where_no_uart_is,
+    Quick a_virtio_console_is_read,
     Quick without_psci_it_halts_and_says_so,
     Quick a_slot_without_a_device_is_passed_over,
     Quick more_slots_than_there_is_room_for_are_told,
@@ -167,6 +168,21 @@ fn a_virtio_console_serves_where_no_uart_is(context: &Context) -> Result<()> {
         ending.expect_status(0)?;
         ensure!(ending.console.contains("Hello from test,virt"), "{ending}");
     }
+    Ok(())
+}
+
+fn a_virtio_console_is_read(context: &Context) -> Result<()> {
+    let tree = Tree { uart: None, ..Tree::default() }.bytes()?;
+    let image = context.image("console_is_read")?;
+    let image = with_tree(&image, &tree, &context.scratch, "virtcon-read")?;
+    let board = Board::find(&context.boards, "qemu-virt")?;
+    let board = Board { console: Console::Virtio, ..board };
+    let mut guest = Machine::new(&board, &image).boot()?;
+    guest.wait_for("type a line", PATIENCE)?;
+    guest.type_in(b"well, hello\n")?;
+    let ending = guest.ending(PATIENCE)?;
+    ending.expect_status(0)?;
+    ensure!(ending.console.contains("you said WELL, HELLO"), "not heard: {ending}");
     Ok(())
 }
 

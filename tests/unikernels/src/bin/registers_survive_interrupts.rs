@@ -1,5 +1,6 @@
-//! Fills the SIMD registers and looks on while an interrupt comes. The vectors must give every
-//! register back as it was: the handler is compiled code, which uses them.
+//! Fills the SIMD registers, then the general ones and the flags, and looks on while an interrupt
+//! comes. The vectors must give every register back as it was: the handler is compiled code, which
+//! uses them.
 #![no_std]
 #![no_main]
 
@@ -20,7 +21,12 @@ async fn main(_platform: Platform) -> Result<(), &'static str> {
             return Err("no interrupt came");
         }
         if seen.iter().any(|word| *word != pattern) {
-            return Err("a register changed");
+            return Err("a SIMD register changed");
+        }
+        match general_differences(pattern) {
+            None => return Err("no interrupt came"),
+            Some(0) => {}
+            Some(_) => return Err("a general register or a flag changed"),
         }
     }
     info!("every register survived {INTERRUPTS} interrupts");
@@ -78,4 +84,60 @@ fn interrupted_with(pattern: u64, seen: &mut [u64; 64]) -> bool {
         );
     }
     left != 0
+}
+
+/// The same with all general registers that assembly may name (x18, x19, x29 and x30 are not), the
+/// condition flags, and the floating-point control and status. `None` if no interrupt came; else
+/// the bits in which anything differs afterwards, together.
+fn general_differences(pattern: u64) -> Option<u64> {
+    // All four flags; rounding towards zero; inexact.
+    const FLAGS: u64 = 0b1010 << 28;
+    const CONTROL: u64 = 0b11 << 22;
+    const STATUS: u64 = 1 << 4;
+    let (left, differences): (u64, u64);
+    // SAFETY: at EL1 the timer may be written to; all registers that are changed are named, and
+    // control and status are put back to zero, which is what compiled code has them at.
+    unsafe {
+        asm!(
+            "msr fpcr, x4",
+            "msr fpsr, x5",
+            "msr nzcv, x3",
+            ".irp n, 6,7,8,9,10,11,12,13,14,15,16,17,20,21,22,23,24,25,26,27,28",
+            "mov x\\n, x2",
+            ".endr",
+            "isb",
+            "mrs x1, cntvct_el0",
+            "add x1, x1, #500",
+            "msr cntv_cval_el0, x1",
+            "mov x1, #1",
+            "msr cntv_ctl_el0, x1",
+            "isb",
+            "2: mrs x1, cntv_ctl_el0",
+            "tbz x1, #0, 3f",
+            "sub x0, x0, #1",
+            "cbnz x0, 2b",
+            "3: mrs x1, nzcv",
+            "eor x1, x1, x3",
+            ".irp n, 6,7,8,9,10,11,12,13,14,15,16,17,20,21,22,23,24,25,26,27,28",
+            "eor x\\n, x\\n, x2",
+            "orr x1, x1, x\\n",
+            ".endr",
+            "mrs x6, fpcr",
+            "eor x6, x6, x4",
+            "orr x1, x1, x6",
+            "mrs x6, fpsr",
+            "eor x6, x6, x5",
+            "orr x1, x1, x6",
+            "msr fpcr, xzr",
+            "msr fpsr, xzr",
+            inout("x0") PATIENCE => left,
+            out("x1") differences,
+            in("x2") pattern, in("x3") FLAGS, in("x4") CONTROL, in("x5") STATUS,
+            out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _, out("x11") _,
+            out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+            out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _, out("x25") _,
+            out("x26") _, out("x27") _, out("x28") _,
+        );
+    }
+    (left != 0).then_some(differences)
 }
