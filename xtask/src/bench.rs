@@ -52,7 +52,7 @@ const BUSY: f64 = 0.5;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                          everything, in about four minutes
+  cargo xtask bench                          everything, in about three minutes
   cargo xtask bench --quick                  fewer and shorter runs
   cargo xtask bench --against linux          beside Debian's Linux with nginx
   cargo xtask bench --only instructions      counts until the first line: exact, in seconds

@@ -50,6 +50,7 @@ Examples:
   cargo xtask run hello                    boot the smallest application
   cargo xtask test                         run every test
   cargo xtask check                        what a change has to pass before it is sent
+  cargo xtask bench                        what it takes and gives, measured
 
 What is missing (the toolchain's sources, QEMU) is installed when it is first needed, as root or
 through sudo; --no-install leaves that out and prints the commands instead.
