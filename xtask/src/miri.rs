@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, selection: &Selection) -> Result<Tally>
     for variable in ["RUSTC", "CARGO", "RUSTC_BOOTSTRAP", "LD_LIBRARY_PATH"] {
         command.env_remove(variable);
     }
-    command.args(["miri", "test", "--no-fail-fast", "--lib", "--target-dir"]);
+    command.args(["miri", "test", "--no-fail-fast", "--lib", "--tests", "--target-dir"]);
     command.arg(workspace.root.join("target/miri")).current_dir(&workspace.root);
     for package in PACKAGES {
         command.args(["--package", package]);
