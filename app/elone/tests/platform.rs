@@ -45,7 +45,7 @@ fn timers_expire_in_order_and_not_early() {
     let seen = Rc::clone(&order);
     let status = Machine::new("").run(async move |platform: Platform| {
         let start = Instant::now();
-        for delay in [30, 10, 50, 20, 40, 1] {
+        for delay in [600, 200, 1000, 400, 800, 1] {
             let seen = Rc::clone(&seen);
             platform.spawn(async move {
                 Timer::after_millis(delay).await;
@@ -53,10 +53,12 @@ fn timers_expire_in_order_and_not_early() {
                 seen.borrow_mut().push(delay);
             });
         }
-        Timer::after_millis(80).await;
+        while seen.borrow().len() < 6 {
+            Timer::after_millis(10).await;
+        }
     });
     assert_eq!(status, 0);
-    assert_eq!(*order.borrow(), [1, 10, 20, 30, 40, 50]);
+    assert_eq!(*order.borrow(), [1, 200, 400, 600, 800, 1000]);
 }
 
 #[test]
