@@ -131,7 +131,8 @@ pub struct VirtioSlot {
 }
 
 /// Random bytes that whoever started the machine handed over. They are secrets, each good for one
-/// boot: whoever has used them calls [`Seeds::wipe`] and wipes [`Seeds::places`] in the tree.
+/// boot. [`Seeds::wipe`] and [`Seeds::places`] are for wiping them, here and in the tree; the boot
+/// does not do so yet, as it maps the tree read-only.
 #[derive(Default)]
 pub struct Seeds {
     /// `kaslr-seed`; a zero, which some monitors put there, is none.
