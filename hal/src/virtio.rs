@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! Transport::open(window) → begin(id) → Setup → negotiate() → Agreed → queue()… → finish() → Live
+//!                                        Live::restart() → Agreed → queue_again()… → finish() → Live
 //! ```
 //!
 //! A device is not trusted. Every number that comes from one is checked against the driver's own
 //! copy of what the device was given; one that breaks its protocol is reset and not spoken to again
-//! ([`DeviceError::Broken`]). No driver waits without bound, allocates, locks or panics.
+//! ([`DeviceError::Broken`]) until it is restarted. No driver waits without bound, allocates, locks or panics.
 
+mod agreed;
 pub mod blk;
+mod config;
 pub mod console;
 mod error;
 mod features;
@@ -21,8 +24,10 @@ pub mod rng;
 mod setup;
 mod transport;
 
+pub use agreed::Agreed;
+pub use config::Config;
 pub use error::{DeviceError, Fault, ProbeError};
 pub use features::Features;
 pub use live::{Causes, InterruptPort, Live};
-pub use setup::{Agreed, Config, Setup};
+pub use setup::Setup;
 pub use transport::{DeviceId, Transport};

@@ -1,7 +1,7 @@
 //! The boot, as a list.
 
 use elone_boards::BOARD;
-use elone_gate::Start;
+use elone_gate::{Past, Start, Verbosity};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::early_interrupt_controller;
@@ -49,6 +49,13 @@ fn bring_up(handoff: Handoff) -> Result<&'static Platform, BootError> {
     interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note
 
     let heap = memory.into_heap();
-    let start = Start { heap, machine: info, network: settings.network, settings: machine.bootargs() };
+    let start = Start {
+        heap,
+        machine: info,
+        network: settings.network,
+        settings: machine.bootargs(),
+        verbosity: Verbosity(settings.log as u8),
+        past: Past::default(),
+    };
     Ok(Platform::assemble(start, clock, generator, devices.list))
 }

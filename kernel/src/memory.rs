@@ -4,7 +4,7 @@
 //! is: firmware's tables to be read, free RAM to be written, registers. What gets none (reserved
 //! memory, other firmware, everything low) cannot be reached at all.
 
-use elone_gate::MemoryRange;
+use elone_gate::{MemoryRange, MemoryRanges};
 use elone_hal::address::PhysicalRange;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::frames::Frames;
@@ -22,10 +22,9 @@ use crate::machine::{Machine, MachineError, Tree};
 /// With less than this free, in bytes, nothing useful runs.
 const LEAST: usize = 1 << 20;
 /// How many blocks of free memory the application's heap is made of: the largest ones.
-const BLOCKS: usize = 64;
+const BLOCKS: usize = MemoryRanges::CAPACITY;
 
 static MACHINE: Once<Machine> = Once::new();
-static HEAP: Once<Vec<MemoryRange, BLOCKS>> = Once::new();
 
 /// All memory that the kernel has a say over.
 pub(crate) struct Memory {
@@ -101,7 +100,7 @@ impl Memory {
     }
 
     /// Gives all that is left to the application.
-    pub(crate) fn into_heap(mut self) -> &'static [MemoryRange] {
+    pub(crate) fn into_heap(mut self) -> MemoryRanges {
         let mut blocks: Vec<MemoryRange, BLOCKS> = Vec::new();
         while let Some((start, length)) = self.frames.take_largest() {
             if blocks.push(MemoryRange { start, length }).is_err() {
@@ -109,18 +108,18 @@ impl Memory {
             }
         }
         blocks.sort_unstable_by_key(|block| block.start);
-        HEAP.call_once(|| {
-            let mut heap: Vec<MemoryRange, BLOCKS> = Vec::new();
-            for block in blocks {
-                match heap.last_mut() {
-                    Some(last) if last.start + last.length == block.start => {
-                        last.length += block.length;
-                    }
-                    _ => drop(heap.push(block)), // there is room for all blocks
-                }
+        let mut heap = MemoryRanges::NONE;
+        let mut blocks = blocks.into_iter();
+        let Some(mut range) = blocks.next() else { return heap };
+        for block in blocks {
+            if range.start + range.length == block.start {
+                range.length += block.length;
+            } else {
+                heap.push(core::mem::replace(&mut range, block)); // there is room for all blocks
             }
-            heap
-        })
+        }
+        heap.push(range);
+        heap
     }
 }
 

@@ -5,7 +5,7 @@
 
 use core::fmt::{self, Write};
 
-use elone_gate::calls;
+use elone_gate::{Verbosity, calls};
 use log::{LevelFilter, Log, Metadata, Record};
 
 /// Longer lines are cut. One line is one call, so that lines never mix.
@@ -14,9 +14,17 @@ const LONGEST_LINE: usize = 256;
 struct Logger;
 
 /// Sets the logger, unless the kernel or a test has set one.
-pub(crate) fn install() {
+pub(crate) fn install(verbosity: Verbosity) {
     if log::set_logger(&Logger).is_ok() {
-        log::set_max_level(LevelFilter::Info);
+        let levels = [
+            LevelFilter::Off,
+            LevelFilter::Error,
+            LevelFilter::Warn,
+            LevelFilter::Info,
+            LevelFilter::Debug,
+        ];
+        let level = levels.get(usize::from(verbosity.0)).copied();
+        log::set_max_level(level.unwrap_or(LevelFilter::Trace));
     }
 }
 
@@ -37,7 +45,7 @@ impl Log for Logger {
             line,
             "[{seconds:5}.{fraction:06}] {:5} {}: {}",
             record.level(),
-            record.target(),
+            record.target().split("::").next().unwrap_or_default(),
             record.args()
         );
         line.bytes[line.length] = b'\n';

@@ -45,8 +45,8 @@ where
     M: AsyncFnOnce(Platform) -> R + 'static,
     R: Outcome + 'static,
 {
-    heap::claim(start.heap);
-    logger::install();
+    heap::claim(&start.heap);
+    logger::install(start.verbosity);
     // Leaked: it ends with the machine, and a task needs what lives as long as the program.
     let status: &'static Cell<Option<u8>> = Box::leak(Box::new(Cell::new(None)));
     run::until(start, status, async move |platform| {

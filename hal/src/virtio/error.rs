@@ -5,8 +5,8 @@ use core::fmt;
 use super::{DeviceId, Features};
 use crate::dma::DmaError;
 
-/// Why a device could not be taken over. Where the device had been touched, it is marked FAILED.
-/// Do without it in every case; the variants say whom to tell what.
+/// Why a device could not be taken over, or not again. Where the device had been touched, it is
+/// marked FAILED. Do without it in every case; the variants say whom to tell what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeError {
     /// The window is shorter than the registers: the device tree is wrong.
@@ -17,7 +17,7 @@ pub enum ProbeError {
     UnknownVersion(u32),
     /// The device is of another kind: give it to that kind's driver.
     WrongDevice(DeviceId),
-    /// The device did not come out of its reset.
+    /// The device did not come out of its reset. Memory that it was given before may still change.
     ResetTimeout,
     /// The device lacks these features, which the driver cannot do without.
     MissingFeatures(Features),
@@ -75,7 +75,8 @@ pub enum DeviceError {
     Unsupported,
     /// The device did not answer in time. It may yet: the same may be asked again.
     Silent,
-    /// The device broke its protocol; it was reset and stays unusable. Tell the operator.
+    /// The device broke its protocol; it was reset and stays unusable until the driver's `restart`,
+    /// where it has one. Tell the operator.
     Broken(Fault),
 }
 
@@ -109,6 +110,10 @@ pub enum Fault {
     TooShort(u32),
     /// It says itself that it needs a reset (virtio 1.2, section 2.1).
     NeedsReset,
+    /// It did not come out of the reset of a restart: it may use the memory it was given still.
+    StuckInReset,
+    /// A restart reset it, and failed after that: it has let go of its memory.
+    NotRestarted,
 }
 
 impl fmt::Display for Fault {
@@ -120,6 +125,8 @@ impl fmt::Display for Fault {
             Self::TooLong(length) => write!(f, "{length} bytes written, more than there is room"),
             Self::TooShort(length) => write!(f, "{length} bytes written, less than a header"),
             Self::NeedsReset => f.write_str("it asked for a reset"),
+            Self::StuckInReset => f.write_str("it did not come out of its reset"),
+            Self::NotRestarted => f.write_str("it could not be restarted"),
         }
     }
 }

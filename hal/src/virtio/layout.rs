@@ -111,4 +111,14 @@ impl Rings {
             tables,
         }))
     }
+
+    /// Makes all of it zero again, as it was at first.
+    pub(super) fn clear(&self) {
+        self.descriptors.clear();
+        self.available.clear();
+        self.used.clear(); // the pairs are the same bytes
+        if let Some((tables, _)) = &self.tables {
+            tables.clear();
+        }
+    }
 }

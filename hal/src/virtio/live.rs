@@ -1,9 +1,8 @@
 //! A device at work: what a driver tells it outside of the queues, and what its interrupts say.
 
 use super::registers::{INTERRUPT_ACK, INTERRUPT_STATUS, QUEUE_NOTIFY, STATUS, status};
-use super::setup::Config;
 use super::transport::Interface;
-use super::{DeviceError, Fault, ProbeError};
+use super::{Agreed, Config, DeviceError, Fault, Features, ProbeError, Setup};
 use crate::mmio::Window;
 
 /// A device after DRIVER_OK, until it breaks its protocol.
@@ -11,18 +10,25 @@ use crate::mmio::Window;
 pub struct Live {
     window: Window,
     interface: Interface,
+    features: Features,
     fault: Option<Fault>,
 }
 
 impl Live {
-    pub(super) const fn new(window: Window, interface: Interface) -> Self {
-        Self { window, interface, fault: None }
+    pub(super) const fn new(window: Window, interface: Interface, features: Features) -> Self {
+        Self { window, interface, features, fault: None }
+    }
+
+    /// What was agreed on with the device.
+    #[must_use]
+    pub const fn features(&self) -> Features {
+        self.features
     }
 
     /// Whether the device can still be used.
     ///
     /// # Errors
-    /// [`DeviceError::Broken`] for good once [`Self::fail`] was called.
+    /// [`DeviceError::Broken`] from [`Self::fail`] to the end of a [`Self::restart`].
     #[inline]
     pub const fn working(&self) -> Result<(), DeviceError> {
         match self.fault {
@@ -31,15 +37,35 @@ impl Live {
         }
     }
 
-    /// Resets the device for good because of `fault`; returns what to tell the caller.
+    /// Resets the device because of `fault`; returns what to tell the caller.
     ///
-    /// It is not waited for: its memory is never used for anything else, so nothing depends on
-    /// when a broken device lets go of it.
+    /// It is not waited for: its memory is used for nothing else before a [`Self::restart`], which
+    /// waits, so nothing depends on when a broken device lets go of it.
     #[cold]
     pub fn fail(&mut self, fault: Fault) -> DeviceError {
         self.window.write32(STATUS, 0);
         self.fault = Some(fault);
         DeviceError::Broken(fault)
+    }
+
+    /// Takes the device over again, broken or not: waits until a reset has made it let go of all
+    /// its memory, then agrees on the features that it had. Next come all its queues, by
+    /// [`Agreed::queue_again`]; what [`Agreed::finish`] returns replaces this.
+    ///
+    /// Until then the device counts as broken, so that a restart that fails midway leaves no driver
+    /// half alive. Interrupt ports stay valid; interrupts from before the reset are gone.
+    ///
+    /// # Errors
+    /// [`ProbeError::ResetTimeout`]: the device may use its memory still ([`Fault::StuckInReset`]).
+    /// [`ProbeError::MissingFeatures`], [`ProbeError::FeaturesRefused`]: it has let go of it
+    /// ([`Fault::NotRestarted`]). In all cases it is marked FAILED, and may be restarted again.
+    pub fn restart(&mut self) -> Result<Agreed, ProbeError> {
+        self.fault = Some(Fault::StuckInReset);
+        let setup = Setup::new(self.window, self.interface)?;
+        self.fault = Some(Fault::NotRestarted);
+        // A reset clears these (section 4.2.2.1); a device that forgets to would interrupt once more.
+        let _stale = self.interrupt_port().acknowledge();
+        setup.agree(self.features)
     }
 
     /// Tells the device that there is something in a queue. What is there was made visible before:

@@ -6,25 +6,19 @@
 //! word once. A place in the descriptor table belongs to one slot for good, so nothing that a
 //! device says can make two chains overlap.
 
-use core::sync::atomic::{Ordering, fence};
+mod chain;
+mod completion;
+mod events;
 
+use super::layout::Rings;
 pub use super::layout::Tables;
-use super::layout::{DESCRIPTOR, Rings};
-use super::{DeviceError, Fault, Features};
+use super::{DeviceError, Features};
 use crate::dma::DmaSpan;
-
-/// Descriptor flags (section 2.7.5).
-const NEXT: u64 = 1;
-const WRITE: u64 = 2;
-const INDIRECT: u64 = 4;
 
 /// The words that both rings start with: flags, index, ring.
 const FLAGS: usize = 0;
 const INDEX: usize = 1;
 const RING: usize = 2;
-
-/// Available flag: do not interrupt (section 2.7.7). Used flag: do not notify (section 2.7.10).
-const NO_EVENTS: u16 = 1;
 
 /// Ends a list of slots.
 const NONE: u16 = u16::MAX;
@@ -67,6 +61,10 @@ struct Slot {
     state: State,
 }
 
+impl Slot {
+    const FREE: Self = Self { writable: 0, token: 0, next: NONE, state: State::Free };
+}
+
 /// A queue of up to `CHAINS` chains of up to `PARTS` parts each.
 #[derive(Debug)]
 pub struct Queue<const CHAINS: usize, const PARTS: usize> {
@@ -89,19 +87,15 @@ pub struct Queue<const CHAINS: usize, const PARTS: usize> {
 }
 
 impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
+    /// A queue in rings that are all zero.
     pub(super) fn new(index: u16, rings: Rings, features: Features, lengths: Lengths) -> Self {
-        let mut slots = [Slot { writable: 0, token: 0, next: NONE, state: State::Free }; CHAINS];
-        for (next, slot) in (1..rings.chains).zip(&mut slots) {
-            slot.next = next;
-        }
-        let event_index = features.contains(Features::EVENT_INDEX);
         let mut queue = Self {
             index,
             rings,
             lengths,
-            event_index,
-            armed: true,
-            slots,
+            event_index: features.contains(Features::EVENT_INDEX),
+            armed: false,
+            slots: [Slot::FREE; CHAINS],
             free: 0,
             added: NONE,
             next: 0,
@@ -109,8 +103,32 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
             taken: 0,
             seen: 0,
         };
-        queue.disarm();
+        queue.forget();
         queue
+    }
+
+    /// Empties the queue, rings and all, in the memory that it has. Only for a queue that the
+    /// device has let go of: what was in flight is forgotten.
+    pub(super) fn start_over(&mut self) {
+        self.rings.clear();
+        self.forget();
+    }
+
+    /// The driver's own copy of a queue that was never used: all of it, so that it and rings that
+    /// are all zero agree.
+    fn forget(&mut self) {
+        self.slots.fill(Slot::FREE);
+        for (next, slot) in (1..self.rings.chains).zip(&mut self.slots) {
+            slot.next = next;
+        }
+        (self.free, self.added) = (0, NONE);
+        (self.next, self.published) = (0, 0);
+        (self.taken, self.seen) = (0, 0);
+        self.disarm();
+    }
+
+    pub(super) const fn rings(&self) -> &Rings {
+        &self.rings
     }
 
     /// The queue's number, to notify the device of.
@@ -167,175 +185,4 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
         self.next = self.next.wrapping_add(1);
         Ok(())
     }
-
-    /// Writes the descriptors of a slot's chain; returns what the available ring says of it.
-    #[inline]
-    fn describe<const READABLE: usize, const WRITABLE: usize>(
-        &mut self,
-        slot: u16,
-        readable: [DmaSpan; READABLE],
-        writable: [DmaSpan; WRITABLE],
-    ) -> u16 {
-        let count = READABLE + WRITABLE;
-        let first = usize::from(slot) * PARTS;
-        // A chain's links count from the start of the table they are in (section 2.7.5.3).
-        let (table, link) = match &self.rings.tables {
-            None => (&self.rings.descriptors, first),
-            Some((tables, _)) => (tables, 0),
-        };
-        let mut index = 0;
-        let mut describe = |part: &DmaSpan, access| {
-            let more = index + 1 < count;
-            let (flags, next) = if more { (access | NEXT, link + index + 1) } else { (access, 0) };
-            let word = u64::from(part.length()) | flags << 32 | (next as u64) << 48;
-            table.store(2 * (first + index), part.address().0);
-            table.store(2 * (first + index) + 1, word);
-            index += 1;
-        };
-        for part in &readable {
-            describe(part, 0);
-        }
-        for part in &writable {
-            describe(part, WRITE);
-        }
-        if let Some((_, tables_at)) = &self.rings.tables {
-            let address = tables_at.0 + (first * DESCRIPTOR) as u64;
-            let place = 2 * usize::from(slot);
-            self.rings.descriptors.store(place, address);
-            let length = (count * DESCRIPTOR) as u64;
-            self.rings.descriptors.store(place + 1, length | INDIRECT << 32);
-            return slot;
-        }
-        slot * Self::DIRECT_STEP
-    }
-
-    /// How far the heads of two neighbouring slots are apart where descriptors are direct.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "asserted: a ring has at most 32,768 places"
-    )]
-    const DIRECT_STEP: u16 = {
-        assert!(PARTS >= 1 && CHAINS >= 1 && CHAINS * PARTS <= 0x8000);
-        PARTS as u16
-    };
-
-    /// Hands all chains that were added to the device, with one store of the index. Returns whether
-    /// the device asks to be notified of it ([`Live::notify`](super::Live::notify)).
-    #[must_use = "the device sleeps on unless it is notified"]
-    #[inline]
-    pub fn publish(&mut self) -> bool {
-        let (old, new) = (self.published, self.next);
-        if old == new {
-            return false;
-        }
-        while let Some(slot) = self.slots.get_mut(usize::from(self.added)) {
-            slot.state = State::InFlight;
-            self.added = slot.next;
-        }
-        self.rings.available.store_release(INDEX, new);
-        self.published = new;
-        fence(Ordering::SeqCst); // the index before the look at what the device wants (2.7.13.4.1)
-        if self.event_index {
-            let event = self.rings.used.load(RING + 4 * usize::from(self.rings.size));
-            needs_event(event, new, old)
-        } else {
-            self.rings.used.load(FLAGS) & NO_EVENTS == 0
-        }
-    }
-
-    /// Takes the next chain that the device has completed; `None` if there is none.
-    ///
-    /// The first call after [`Self::arm`] disarms: who takes is awake.
-    ///
-    /// # Errors
-    /// How the device broke its protocol. The caller resets it and uses the queue no more.
-    #[inline]
-    pub fn take(&mut self) -> Result<Option<Used>, Fault> {
-        if self.armed {
-            self.disarm();
-        }
-        if self.seen == self.taken {
-            let index = self.rings.used.load_acquire(INDEX);
-            let waiting = index.wrapping_sub(self.taken);
-            if waiting > self.in_flight() {
-                return Err(Fault::IndexJump(waiting));
-            }
-            self.seen = index;
-            if waiting == 0 {
-                return Ok(None);
-            }
-        }
-        let place = 2 * usize::from(self.taken & (self.rings.size - 1));
-        let id = self.rings.used_pairs.load(place);
-        let length = self.rings.used_pairs.load(place + 1);
-        let number = self.slot_of(id).ok_or(Fault::UnknownChain(id))?;
-        let slot = self.slots.get_mut(usize::from(number)).ok_or(Fault::UnknownChain(id))?;
-        if slot.state != State::InFlight {
-            return Err(Fault::ChainNotInFlight(id));
-        }
-        let written = match self.lengths {
-            Lengths::Ignored => 0,
-            Lengths::Checked if length > slot.writable => return Err(Fault::TooLong(length)),
-            Lengths::Checked => length,
-        };
-        slot.state = State::Free;
-        slot.next = self.free;
-        self.free = number;
-        self.taken = self.taken.wrapping_add(1);
-        Ok(Some(Used { token: slot.token, written }))
-    }
-
-    /// Which slot a chain's head belongs to; `None` if no chain can start there.
-    #[inline]
-    fn slot_of(&self, id: u32) -> Option<u16> {
-        let id = u16::try_from(id).ok()?;
-        let number = match self.rings.tables {
-            Some(_) => id,
-            None if id % Self::DIRECT_STEP == 0 => id / Self::DIRECT_STEP,
-            None => return None,
-        };
-        (number < self.rings.chains).then_some(number)
-    }
-
-    /// Asks for an interrupt at the next completion. Returns whether there already is one: then
-    /// none may come, and the caller must [`take`](Self::take) instead of sleeping.
-    pub fn arm(&mut self) -> bool {
-        self.arm_after(0)
-    }
-
-    /// As [`Self::arm`], but lets `skipped` completions pass first, where the device can count
-    /// them. There should be more than that in flight.
-    pub fn arm_after(&mut self, skipped: u16) -> bool {
-        self.armed = true;
-        if self.event_index {
-            self.set_used_event(self.taken.wrapping_add(skipped));
-        } else {
-            self.rings.available.store(FLAGS, 0);
-        }
-        fence(Ordering::SeqCst); // the wish before the look at whether it came too late (2.7.7.1)
-        let waiting = self.rings.used.load(INDEX).wrapping_sub(self.taken);
-        waiting > if self.event_index { skipped } else { 0 }
-    }
-
-    /// Asks for no more interrupts. One that is under way may still come; and where the device
-    /// counts, one may come each 65,536 completions.
-    pub fn disarm(&mut self) {
-        self.armed = false;
-        if self.event_index {
-            self.set_used_event(self.taken.wrapping_sub(1)); // what is past is not waited for
-        } else {
-            self.rings.available.store(FLAGS, NO_EVENTS);
-        }
-    }
-
-    fn set_used_event(&self, event: u16) {
-        self.rings.available.store(RING + usize::from(self.rings.size), event);
-    }
-}
-
-/// Whether a side that wants to hear of index `event` must hear of the step from `old` to `new`
-/// (`vring_need_event`, section 2.7.10). Right over the wrap, and for steps of more than one.
-#[inline]
-const fn needs_event(event: u16, new: u16, old: u16) -> bool {
-    new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
 }

@@ -45,8 +45,8 @@ pub(super) enum Interface {
 /// A slot with a device in it that nobody drives yet.
 #[derive(Debug)]
 pub struct Transport {
-    pub(super) window: Window,
-    pub(super) interface: Interface,
+    window: Window,
+    interface: Interface,
     id: DeviceId,
 }
 
@@ -93,6 +93,9 @@ impl Transport {
     /// # Errors
     /// [`ProbeError::WrongDevice`], with the device untouched; [`ProbeError::ResetTimeout`].
     pub fn begin(self, id: DeviceId) -> Result<Setup, ProbeError> {
-        if self.id == id { Setup::new(&self) } else { Err(ProbeError::WrongDevice(self.id)) }
+        if self.id != id {
+            return Err(ProbeError::WrongDevice(self.id));
+        }
+        Setup::new(self.window, self.interface)
     }
 }

@@ -34,6 +34,12 @@ impl Area {
         Self { base, count, size }
     }
 
+    /// Where the first buffer starts.
+    #[must_use]
+    pub const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
     /// How many buffers there are.
     #[must_use]
     pub const fn count(&self) -> u16 {

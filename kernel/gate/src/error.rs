@@ -27,6 +27,35 @@ pub enum Error {
     NoClock = 9,
     /// The machine has given no entropy yet.
     NoEntropy = 10,
+    /// The memory that the call names is not the caller's, not all of it, or not for this use. No
+    /// safe code makes such a call.
+    BadPointer = 11,
+    /// There is no call of this number: kernel and application were not made for each other.
+    NoSuchCall = 12,
+}
+
+impl Error {
+    /// Every error there is.
+    pub const ALL: [Self; 12] = [
+        Self::NoSuchDevice,
+        Self::Claimed,
+        Self::BadHandle,
+        Self::BadBuffer,
+        Self::OutOfRange,
+        Self::Full,
+        Self::Broken,
+        Self::Unsupported,
+        Self::NoClock,
+        Self::NoEntropy,
+        Self::BadPointer,
+        Self::NoSuchCall,
+    ];
+
+    /// The error with this code; `None` for 0, which is success, and for what is unknown.
+    #[must_use]
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| *error as u64 == code)
+    }
 }
 
 impl fmt::Display for Error {
@@ -42,6 +71,8 @@ impl fmt::Display for Error {
             Self::Unsupported => "the device does not support this",
             Self::NoClock => "the machine has no clock that knows the date",
             Self::NoEntropy => "the machine has given no entropy",
+            Self::BadPointer => "memory that is not the caller's",
+            Self::NoSuchCall => "there is no such call",
         })
     }
 }

@@ -2,13 +2,14 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
+use core::ops::Deref;
 
 /// What the application is started with.
 #[derive(Debug)]
 pub struct Start {
     /// Memory that is the application's alone: readable, writable, never executable, contents
     /// unspecified. Whole pages, in ascending order, not overlapping.
-    pub heap: &'static [MemoryRange],
+    pub heap: MemoryRanges,
     /// What the machine is.
     pub machine: MachineInfo,
     /// How the operator wants the network to be set up.
@@ -16,6 +17,10 @@ pub struct Start {
     /// The settings as they came, `key=value` separated by blanks. The kernel has read its own and
     /// complained of unknown ones; those that begin with `app.` are the application's to read.
     pub settings: &'static str,
+    /// The least important records of the log that the operator wants to see.
+    pub verbosity: Verbosity,
+    /// What became of earlier starts.
+    pub past: Past,
 }
 
 impl Start {
@@ -37,6 +42,68 @@ pub struct MemoryRange {
     pub start: usize,
     /// How many bytes.
     pub length: usize,
+}
+
+/// A few ranges of memory.
+#[derive(Clone, Copy)]
+pub struct MemoryRanges {
+    list: [MemoryRange; Self::CAPACITY],
+    count: usize,
+}
+
+impl MemoryRanges {
+    /// How many there can be.
+    pub const CAPACITY: usize = 64;
+    /// None.
+    pub const NONE: Self =
+        Self { list: [MemoryRange { start: 0, length: 0 }; Self::CAPACITY], count: 0 };
+
+    /// Adds one behind the others; whether there was room for it.
+    pub fn push(&mut self, range: MemoryRange) -> bool {
+        let place = self.list.get_mut(self.count);
+        self.count += usize::from(place.is_some());
+        place.map(|place| *place = range).is_some()
+    }
+}
+
+impl Deref for MemoryRanges {
+    type Target = [MemoryRange];
+
+    fn deref(&self) -> &[MemoryRange] {
+        self.list.get(..self.count).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for MemoryRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// How much of a log is wanted: 0 nothing, 1 errors, then warnings, information, debugging, and 5
+/// for everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Verbosity(pub u8);
+
+/// What became of earlier starts, as far as anybody remembers: the machine's memory, where it
+/// keeps its contents over a restart, or a disk that was set aside for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// How often the application was started again after a fault.
+    pub restarts: u32,
+    /// How many faults were reported.
+    pub faults: u32,
+    /// The latest report, line by line as the console showed it; empty where there is none.
+    pub report: &'static str,
+}
+
+impl Past {
+    /// The latest fault's class, as in `write-abort`.
+    #[must_use]
+    pub fn class(&self) -> Option<&'static str> {
+        let line = self.report.lines().find_map(|line| line.strip_prefix("FAULT "))?;
+        line.split(' ').find_map(|word| word.strip_prefix("class="))
+    }
 }
 
 /// An exception level (Arm ARM, section D1.1).
@@ -125,7 +192,14 @@ mod tests {
             memory: 0,
             version: "test",
         };
-        Start { heap: &[], machine, network: Network::Dhcp, settings }
+        Start {
+            heap: MemoryRanges::NONE,
+            machine,
+            network: Network::Dhcp,
+            settings,
+            verbosity: Verbosity(3),
+            past: Past::default(),
+        }
     }
 
     #[test]
@@ -136,6 +210,24 @@ mod tests {
     #[test]
     fn a_setting_of_the_kernel_is_not_the_applications() {
         assert_eq!(start("log=info app.logs=1").setting("log"), None);
+    }
+
+    #[test]
+    fn ranges_are_kept_in_order_and_one_too_many_is_refused() {
+        let mut ranges = MemoryRanges::NONE;
+        for start in 0..MemoryRanges::CAPACITY {
+            assert!(ranges.push(MemoryRange { start, length: 1 }));
+        }
+        assert!(!ranges.push(MemoryRange { start: 99, length: 1 }));
+        assert_eq!(ranges.len(), MemoryRanges::CAPACITY);
+        assert!(ranges.iter().enumerate().all(|(index, range)| range.start == index));
+    }
+
+    #[test]
+    fn a_report_names_its_class() {
+        let report = "FAULT class=write-abort esr=0x1 far=0x2\n  writing 0x2\n";
+        assert_eq!(Past { report, ..Past::default() }.class(), Some("write-abort"));
+        assert_eq!(Past::default().class(), None);
     }
 
     #[test]

@@ -68,6 +68,18 @@ pub enum DeviceClass {
     Block = 2,
 }
 
+impl DeviceClass {
+    /// The class with this number.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Net),
+            2 => Some(Self::Block),
+            _ => None,
+        }
+    }
+}
+
 /// What the kernel says of a device when it is claimed.
 #[derive(Clone, Copy, Debug)]
 pub enum DeviceInfo {
@@ -145,6 +157,19 @@ pub enum BlockOperation {
     Flush = 2,
 }
 
+impl BlockOperation {
+    /// The operation with this number.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Read),
+            1 => Some(Self::Write),
+            2 => Some(Self::Flush),
+            _ => None,
+        }
+    }
+}
+
 /// One request to a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockRequest {
@@ -169,6 +194,23 @@ pub struct BlockCompletion {
 }
 
 impl BlockCompletion {
+    /// As one word: the buffer, and the error's code or 0 above it.
+    #[must_use]
+    pub fn encode(self) -> u32 {
+        u32::from(self.buffer.0) | self.result.map_or_else(|error| error as u32, |()| 0) << 16
+    }
+
+    /// From one word. An unknown code is [`Error::Broken`](crate::Error::Broken).
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half, cut out")]
+    pub fn decode(word: u32) -> Self {
+        let result = match word >> 16 {
+            0 => Ok(()),
+            code => Err(crate::Error::from_code(code.into()).unwrap_or(crate::Error::Broken)),
+        };
+        Self { buffer: BufferId(word as u16), result }
+    }
+
     /// What arrays are filled with before a call writes to them.
     pub const EMPTY: Self = Self { buffer: BufferId(u16::MAX), result: Ok(()) };
 }

@@ -10,7 +10,7 @@ use std::string::{String, ToString};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use elone_gate::{Events, Level, MachineInfo, Start};
+use elone_gate::{Events, Level, MachineInfo, MemoryRanges, Past, Start, Verbosity};
 
 use super::cable::Plug;
 use super::disk::{Disk, Image};
@@ -207,5 +207,7 @@ fn start_of(settings: &str) -> &'static Start {
         version: concat!("elone host ", env!("CARGO_PKG_VERSION")),
     };
     let network = settings::network(settings);
-    Box::leak(Box::new(Start { heap: &[], machine, network, settings }))
+    let (heap, past) = (MemoryRanges::NONE, Past::default());
+    let verbosity = Verbosity(3);
+    Box::leak(Box::new(Start { heap, machine, network, settings, verbosity, past }))
 }
