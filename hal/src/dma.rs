@@ -209,6 +209,18 @@ impl DmaBuffers {
         self.base
     }
 
+    /// Where they lie, as a device sees them: whole pages, nobody else's.
+    #[must_use]
+    pub const fn physical(&self) -> PhysicalAddress {
+        self.physical
+    }
+
+    /// How many bytes all of them have.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.count as usize * self.size as usize
+    }
+
     /// How many there are.
     #[must_use]
     pub const fn count(&self) -> u16 {

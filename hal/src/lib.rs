@@ -4,6 +4,10 @@
 //! found as types that can only be made here.
 #![cfg_attr(target_os = "none", no_std)]
 
+// What compiled code calls of its own accord: linked, never named.
+#[cfg(target_os = "none")]
+extern crate elone_memory as _;
+
 pub mod address;
 #[cfg(target_os = "none")]
 pub mod arch;

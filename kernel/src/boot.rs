@@ -1,11 +1,12 @@
 //! The boot, as a list.
 
 use elone_boards::BOARD;
-use elone_gate::{Past, Start, Verbosity};
+use elone_gate::{Start, Verbosity};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::early_interrupt_controller;
 
+use crate::blackbox;
 use crate::clock::Clock;
 use crate::console;
 use crate::devices::Devices;
@@ -14,22 +15,27 @@ use crate::identity;
 use crate::interrupts::Interrupts;
 use crate::log as logger;
 use crate::memory::Memory;
+use crate::mode::Application;
 use crate::platform::Platform;
 use crate::power;
 use crate::settings::Settings;
 use crate::sources;
+use crate::watchdog;
 
 early_interrupt_controller!(elone_boards::BOARD);
 
 /// Brings the machine up, then runs the application. The entry code jumps here once: boot core,
 /// EL1, MMU on, the image mapped, boot stack, interrupts masked.
 pub(crate) fn start(handoff: Handoff) -> ! {
-    let status = bring_up(handoff).map_or_else(BootError::report, Platform::run);
+    let status = match bring_up(handoff) {
+        Ok((application, platform)) => application.run(platform),
+        Err(error) => error.report(),
+    };
     power::end(status)
 }
 
 /// Each step takes what earlier steps return, so the compiler, not a comment, keeps the order.
-fn bring_up(handoff: Handoff) -> Result<&'static Platform, BootError> {
+fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform), BootError> {
     let mut memory = Memory::take_over(handoff); // the image is mapped, nothing else is
     console::early(&BOARD, &mut memory); // from here on a panic can be read
     let machine = memory.read_machine(&BOARD)?; // RAM, devices, interrupt numbers
@@ -37,25 +43,26 @@ fn bring_up(handoff: Handoff) -> Result<&'static Platform, BootError> {
     console::open(machine, &mut memory); // what the device tree names
     cpu::unmask_errors(); // the bus's, which come late: from here on one is told
     let settings = Settings::parse(machine.bootargs(), |error| log::warn!("{error}"));
-    power::use_policy(settings.on_fault); // from here on a fault is answered as asked for
     memory.claim(machine)?; // free RAM: writable, never executable
     let interrupts = Interrupts::init(machine, &mut memory)?; // GIC on, every line still masked
     let clock = Clock::start(machine, &interrupts, &mut memory)?; // monotonic time, one alarm
     logger::start(settings.log, clock); // earlier records were shown down to INFO
     let mut devices = Devices::probe(machine, &mut memory);
+    blackbox::open(memory.retained(), clock, settings.policy); // from here on faults are answered as asked
+    watchdog::start(settings.watchdog); // it watches as soon as the application runs
     let generator = sources::gather(machine, &mut devices, &clock, &settings)?;
     let info = identity::of(machine, &memory);
     identity::announce(machine, &info);
     interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note
 
-    let heap = memory.into_heap();
+    let application = Application::load(memory)?; // what is left of memory is its own
     let start = Start {
-        heap,
+        heap: application.heap(),
         machine: info,
         network: settings.network,
         settings: machine.bootargs(),
         verbosity: Verbosity(settings.log as u8),
-        past: Past::default(),
+        past: blackbox::past(),
     };
-    Ok(Platform::assemble(start, clock, generator, devices.list))
+    Ok((application, Platform::assemble(start, clock, generator, devices.list)))
 }

@@ -47,6 +47,12 @@ impl Clock {
         Nanoseconds(self.scale.nanoseconds(timer::ticks().saturating_sub(self.start)))
     }
 
+    /// How whoever may read the counter can tell the time as well.
+    #[cfg(elone_contained)]
+    pub(crate) const fn counter(&self) -> elone_gate::handover::Counter {
+        elone_gate::handover::Counter { start: self.start, scale: self.scale.nanoseconds }
+    }
+
     /// The date.
     pub(crate) fn date(&self) -> Result<UnixTime, Error> {
         let epoch = self.epoch.ok_or(Error::NoClock)?;

@@ -20,6 +20,7 @@ use spin::{Mutex, Once};
 use crate::interrupts::{self, Source};
 use crate::machine::{Interrupt, Machine, Uart as Described, UartModel};
 use crate::memory::Memory;
+use crate::tail::Tail;
 
 /// The registers of a PL011 (PrimeCell UART TRM, section 3.1).
 const PL011_LENGTH: u64 = 0x1000;
@@ -79,6 +80,21 @@ pub(crate) fn line(machine: &Machine) -> Option<(Interrupt, Source)> {
     VIRTIO_LINE.get().map(|(interrupt, port)| (*interrupt, Source::Device(*port, Events::CONSOLE)))
 }
 
+/// How much of what was written is kept for reports, in bytes.
+const TAIL_LENGTH: usize = 1536;
+
+/// The end of all that was written. Never waited for: what comes while it is held is not kept.
+static TAIL: Mutex<Tail<TAIL_LENGTH>> = Mutex::new(Tail::new());
+
+/// Has `tell` tell of the end of what was written: of nothing, where a fault came just in the midst
+/// of keeping it.
+pub(crate) fn with_tail(tell: impl FnOnce(&[u8])) {
+    match TAIL.try_lock() {
+        Some(mut tail) => tell(tail.in_order()),
+        None => tell(&[]),
+    }
+}
+
 /// Writes a piece of text, from anywhere, in a fault too: no lock is waited for.
 pub(crate) fn print(text: fmt::Arguments<'_>) {
     let _never_fails = Out.write_fmt(text);
@@ -86,6 +102,14 @@ pub(crate) fn print(text: fmt::Arguments<'_>) {
 
 /// Writes bytes as they are, but for line ends, which terminals want with a carriage return.
 pub(crate) fn write(bytes: &[u8]) {
+    if let Some(mut tail) = TAIL.try_lock() {
+        tail.push(bytes);
+    }
+    show(bytes);
+}
+
+/// Writes bytes that are not kept for reports: those of reports.
+pub(crate) fn show(bytes: &[u8]) {
     if let Some(uart) = SERIAL.get().copied().or_else(early_uart) {
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             match line.strip_suffix(b"\n") {

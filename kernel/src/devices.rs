@@ -5,6 +5,8 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use elone_gate::{DeviceClass, Error, Events, Handle};
+#[cfg(elone_contained)]
+use elone_hal::arch::{core as cpu, timer};
 use elone_hal::virtio::blk::Blk;
 use elone_hal::virtio::console::Console;
 use elone_hal::virtio::net::Net;
@@ -13,6 +15,7 @@ use elone_hal::virtio::{Causes, DeviceId, InterruptPort, ProbeError, Transport};
 use heapless::Vec;
 use spin::{Mutex, MutexGuard, Once};
 
+use crate::blackbox;
 use crate::console;
 use crate::interrupts::Source;
 use crate::machine::{Interrupt, Machine, VirtioSlot};
@@ -87,6 +90,7 @@ impl Devices {
             }
             DeviceId::BLOCK => {
                 let blk = Blk::probe(transport, &mut pool(BLOCK_MEMORY)?)?;
+                let Err(blk) = blackbox::keep_disk(blk, slot.interrupt) else { return Ok(()) };
                 self.add(slot, DeviceClass::Block, blk.interrupt_port(), Driver::Block(blk))
             }
             DeviceId::ENTROPY => {
@@ -117,12 +121,30 @@ impl Devices {
         Ok(())
     }
 
-    /// The lines of all devices with handles, and what each means.
+    /// The lines of all devices with handles and of the kernel's own, and what each means.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Interrupt, Source)> {
-        (0..).zip(&self.list).map(|(index, device)| {
+        let with_handles = (0..).zip(&self.list).map(|(index, device)| {
             let event = Events::device(Handle(index));
             (device.interrupt, Source::Device(device.port, event))
-        })
+        });
+        with_handles.chain(blackbox::disk_line())
+    }
+}
+
+/// Takes a device's buffers back from it: nothing is under way any more, all are its owner's. A disk
+/// may finish what it was asked to write, for a moment.
+#[cfg(elone_contained)]
+pub(crate) fn restart(handle: Handle) -> Result<(), ProbeError> {
+    /// How long a disk may take, as a fraction of a second.
+    const MOMENT: u64 = 10;
+    let Ok(mut driver) = driver(handle) else { return Ok(()) };
+    match &mut *driver {
+        Driver::Net(net) => net.restart(),
+        Driver::Block(blk) => {
+            let end = timer::ticks().saturating_add(cpu::counter_frequency() / MOMENT);
+            let _what_is_left_is_lost = blk.drain(|| timer::ticks() < end);
+            blk.restart()
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use core::panic::PanicInfo;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::exception::{Frame, Kind, Vector};
 
-use crate::{boot, fault, interrupts};
+use crate::{boot, fault, interrupts, watchdog};
 
 #[unsafe(no_mangle)]
 fn __elone_start(handoff: Handoff) -> ! {
@@ -16,7 +16,12 @@ fn __elone_start(handoff: Handoff) -> ! {
 #[unsafe(no_mangle)]
 fn __elone_exception(frame: &mut Frame, vector: Vector) {
     match vector.kind {
-        Kind::Irq => interrupts::handle(),
+        Kind::Irq => {
+            interrupts::handle();
+            if watchdog::is_hung() {
+                fault::hang(frame);
+            }
+        }
         _ => fault::exception(frame, vector),
     }
 }

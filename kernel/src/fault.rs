@@ -1,8 +1,9 @@
-//! Faults and panics: reported in full, then the machine ends.
+//! Faults, panics and hangs: reported in full, remembered, and answered.
 //!
-//! The first line is for programs, `FAULT class=… esr=… far=… elr=…`; what follows is for people.
 //! Nothing here trusts what the rest of the kernel holds at the time: no lock is waited for, no
-//! memory is allocated.
+//! memory is allocated. A report is written down once, in memory that is set aside for it; from
+//! there it goes to the black box first, since no device takes part in that, then to the console,
+//! and to the black box's disk last.
 
 use core::fmt::Write;
 use core::panic::PanicInfo;
@@ -11,59 +12,113 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use elone_hal::arch::backtrace::{self, Backtrace};
 use elone_hal::arch::exception::{Frame, Kind, Origin, Vector};
 use elone_hal::arch::{core as cpu, entry};
+use heapless::Vec;
+use spin::Mutex;
 
-use crate::trap::{Access, Reason, Trap};
-use crate::{console, power};
+use crate::policy::{Answer, Culprit};
+use crate::report::{self, Report, Text, Words};
+use crate::trap::Trap;
+use crate::{blackbox, console, power};
 
-/// What the machine ends with after a fault or a panic.
-const STATUS: u8 = 101;
+#[cfg(elone_contained)]
+mod application;
+#[cfg(elone_contained)]
+pub(crate) use application::{ApplicationFault, Cause, application};
+
+/// Whose code runs at EL1.
+const PROGRAM: &str = if cfg!(elone_contained) { "kernel" } else { "image" };
+/// How many return addresses are reported.
+const FRAMES: usize = 32;
 
 /// How many reports were begun: a fault in a report must not begin another one without end.
 static REPORTS: AtomicU8 = AtomicU8::new(0);
+/// What is to follow the fault that is being reported, once that is decided.
+static DECIDED: Mutex<Option<Answer>> = Mutex::new(None);
+/// The latest report, and room for one about a fault in the making of that.
+static TEXTS: [Mutex<Text>; 2] = [const { Mutex::new(Text::new()) }; 2];
+/// What the application said last.
+static SAID: Mutex<Words> = Mutex::new(Words::new());
 
-/// Reports an exception that nobody serves, and ends the machine.
-pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
-    enter();
-    let trap = Trap::decode(frame.esr, frame.far);
-    let (class, what) = match (vector.kind, &trap) {
-        (Kind::SError, _) => ("serror", None),
-        (Kind::Fiq, _) => ("fiq", None),
-        (_, trap) => match overflowed(trap) {
-            Some(stack) => ("stack-overflow", Some(stack)),
-            None => (trap.class(), None),
-        },
-    };
-    let Frame { esr, far, elr, spsr, .. } = *frame;
-    console::print(format_args!(
-        "\nFAULT class={class} esr={esr:#010x} far={far:#018x} elr={elr:#018x} spsr={spsr:#x}\n"
-    ));
-    match (vector.kind, what) {
-        (Kind::Synchronous, Some(stack)) => {
-            console::print(format_args!("  {stack} overflowed at {far:#x}\n"));
-        }
-        (Kind::Synchronous, None) => console::print(format_args!("  {trap}\n")),
-        (Kind::SError, _) => console::print(format_args!("  an error from the bus, late\n")),
-        _ => console::print(format_args!("  an interrupt that nobody asked for\n")),
+/// Keeps the application's last words for its report.
+pub(crate) fn said(words: &str) {
+    if let Some(mut said) = SAID.try_lock() {
+        said.replace(words);
     }
-    if vector.origin == Origin::Handler {
-        console::print(format_args!("  while another exception was being handled\n"));
-    }
-    registers(frame);
-    trace(Some(elr), Backtrace::from(frame.x[29]));
-    power::end_after_fault(STATUS)
 }
 
-/// Reports a panic of kernel or application, and ends the machine.
+/// Has `tell` tell of the latest report since the boot.
+pub(crate) fn with_latest<T>(tell: impl FnOnce(Option<&str>) -> T) -> T {
+    let [first, _] = &TEXTS;
+    let text = first.try_lock();
+    tell(text.as_ref().map(|text| text.whole()).filter(|report| !report.is_empty()))
+}
+
+/// Reports an exception that nobody serves, and ends or restarts the machine.
+pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
+    begin();
+    let cause = match vector.kind {
+        Kind::Synchronous => {
+            report::Cause::of(Trap::decode(frame.esr, frame.far), backtrace::stack_guard_at)
+        }
+        Kind::SError => report::Cause::Late,
+        Kind::Irq | Kind::Fiq => report::Cause::Uninvited,
+    };
+    let besides = (vector.origin == Origin::Handler)
+        .then_some("while another exception was being handled");
+    interrupted(frame, cause, besides)
+}
+
+/// Reports that the application, linked with the kernel, hangs where `frame` says.
+pub(crate) fn hang(frame: &Frame) -> ! {
+    begin();
+    interrupted(frame, report::Cause::Hang, None)
+}
+
+/// Reports a fault of whoever ran at EL1 when an exception came.
+fn interrupted(frame: &Frame, cause: report::Cause, besides: Option<&str>) -> ! {
+    let said = SAID.try_lock();
+    end(&Report {
+        cause,
+        syndrome: (frame.esr, frame.far),
+        elr: frame.elr,
+        spsr: frame.spsr,
+        level: level(frame.spsr),
+        besides,
+        said: said.as_ref().map_or("", |said| said.as_str()),
+        registers: Some((&frame.x, frame.sp)),
+        program: PROGRAM,
+        build: entry::build_id(),
+        backtrace: &trace(Some(frame.elr), Backtrace::from(frame.x[29])),
+    })
+}
+
+/// Reports a panic of the kernel, or of an application that is linked with it.
 pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
-    enter();
-    console::print(format_args!("\nPANIC {info}\n"));
-    trace(None, Backtrace::here());
-    power::end_after_fault(STATUS)
+    begin();
+    let mut words = Words::new();
+    let _what_is_over_is_cut = match info.location() {
+        Some(place) => write!(words, "panicked at {place}: {}", info.message()),
+        None => write!(words, "panicked: {}", info.message()),
+    };
+    let trace = trace(None, Backtrace::here());
+    end(&Report {
+        cause: report::Cause::Panic,
+        syndrome: (0, 0),
+        elr: trace.first().copied().unwrap_or(0),
+        spsr: 0,
+        level: cpu::level(),
+        besides: None,
+        said: words.as_str(),
+        registers: None,
+        program: PROGRAM,
+        build: entry::build_id(),
+        backtrace: &trace,
+    })
 }
 
 /// Nothing more is taken in. A third report, begun while the second was being made, is not: the
 /// machine ends, and if even that faults, stays where it is.
-fn enter() {
+fn begin() {
     cpu::mask_interrupts();
     match REPORTS.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => {}
@@ -72,38 +127,43 @@ fn enter() {
     }
 }
 
-/// The stack whose guard page the trap hit, if it did.
-fn overflowed(trap: &Trap) -> Option<&'static str> {
-    match trap {
-        Trap::Abort { access, reason: Reason::Unmapped, address: Some(address) }
-            if *access != Access::Execute =>
-        {
-            backtrace::stack_guard_at(*address)
-        }
-        _ => None,
-    }
+/// The exception level in a saved processor state (Arm ARM, section C5.2.19).
+#[expect(clippy::cast_possible_truncation, reason = "a field of two bits")]
+const fn level(spsr: u64) -> u8 {
+    (spsr >> 2) as u8 & 0b11
 }
 
-fn registers(frame: &Frame) {
-    for (index, four) in frame.x.chunks(4).enumerate() {
-        let mut line = heapless::String::<128>::new();
-        for (offset, value) in four.iter().enumerate() {
-            let _fits = write!(line, "  x{:<2} {value:016x}", index * 4 + offset);
-        }
-        console::print(format_args!("{line}\n"));
-    }
-    console::print(format_args!("  sp  {:016x}\n", frame.sp));
+/// Addresses to symbolise with the program's ELF file, which the build id names.
+fn trace(first: Option<u64>, rest: Backtrace) -> Vec<u64, FRAMES> {
+    first.into_iter().chain(rest).take(FRAMES).collect()
 }
 
-/// Addresses to symbolise with the image's ELF file, which the build id names.
-fn trace(first: Option<u64>, rest: Backtrace) {
-    console::print(format_args!("  build "));
-    for byte in entry::build_id() {
-        console::print(format_args!("{byte:02x}"));
+/// Tells of a fault of the machine, and does what follows it.
+fn end(report: &Report<'_>) -> ! {
+    power::follow(tell(report, Culprit::Machine))
+}
+
+/// Writes a report down, has it remembered and answered, and shows it; returns the answer.
+fn tell(report: &Report<'_>, culprit: Culprit) -> Answer {
+    let Some(mut text) = TEXTS.iter().find_map(Mutex::try_lock) else { power::end_in_silence() };
+    console::with_tail(|tail| text.compose(report, tail));
+    let answer = decide(text.whole(), culprit);
+    console::show(b"\n");
+    for piece in text.for_console() {
+        console::show(piece.as_bytes());
     }
-    console::print(format_args!("\n  backtrace"));
-    for address in first.into_iter().chain(rest).take(32) {
-        console::print(format_args!(" {address:#x}"));
-    }
-    console::print(format_args!("\n"));
+    answer
+}
+
+/// What follows a fault. One in the report of another is not another: the first is remembered, and
+/// answered, but never by going on with a kernel that cannot make a report.
+fn decide(report: &str, culprit: Culprit) -> Answer {
+    let Some(mut decided) = DECIDED.try_lock() else { return Answer::Off };
+    let answer = match *decided {
+        Some(Answer::RestartApplication) => Answer::RestartMachine,
+        Some(answer) => answer,
+        None => blackbox::record(report, culprit),
+    };
+    *decided = Some(answer);
+    answer
 }

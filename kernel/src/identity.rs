@@ -10,7 +10,7 @@ use spin::Once;
 
 use crate::machine::{InterruptController, Machine};
 use crate::memory::Memory;
-use crate::power;
+use crate::{mode, power};
 
 /// The kernel's name and version.
 const VERSION: &str = concat!("elone ", env!("CARGO_PKG_VERSION"));
@@ -23,7 +23,7 @@ pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
     let entered_at = level(memory.entered_at());
     MachineInfo {
         entered_at,
-        application_at: level(cpu::level()),
+        application_at: mode::LEVEL,
         hypervisor: hypervisor(entered_at),
         board: machine.name(),
         core: cpu::name(),

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use elone_gate::Events;
 use elone_hal::arch::interrupts::{Controller, REDISTRIBUTOR, redistributor_type};
-use elone_hal::arch::{core as cpu, timer};
+use elone_hal::arch::core as cpu;
 use elone_hal::mmio::Window;
 use elone_hal::virtio::InterruptPort;
 use heapless::Vec;
@@ -19,6 +19,7 @@ use crate::devices;
 use crate::error::BootError;
 use crate::machine::{Interrupt, InterruptController, Machine};
 use crate::memory::Memory;
+use crate::watchdog;
 use elone_hal::address::PhysicalRange;
 
 /// Lines that are let through: the timer's, the console's, and a line a device.
@@ -176,10 +177,8 @@ pub(crate) fn remind(event: Events) {
 
 fn note(source: Source) {
     let event = match source {
-        Source::Timer => {
-            timer::clear_alarm();
-            Events::DEADLINE
-        }
+        Source::Timer if watchdog::expired() => Events::DEADLINE,
+        Source::Timer => Events::NONE,
         Source::Device(port, event) => {
             devices::note(port.acknowledge(), event);
             event

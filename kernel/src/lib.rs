@@ -4,10 +4,16 @@
 //! tested on the host; what touches the machine exists on the machine alone.
 #![cfg_attr(target_os = "none", no_std)]
 
+pub mod blackbox;
+pub mod allegation;
 pub mod entropy;
 pub mod machine;
+pub mod policy;
+pub mod report;
 pub mod settings;
+pub mod tail;
 pub mod trap;
+pub mod watchdog;
 
 /// Declares modules that exist on the machine alone.
 macro_rules! on_the_machine {
@@ -18,3 +24,11 @@ on_the_machine! {
     boot clock console devices entry error fault identity interrupts log
     memory platform power sources transfers
 }
+
+// How the application runs: the one choice that the build makes for the kernel.
+#[cfg(all(target_os = "none", elone_contained))]
+#[path = "contained/mod.rs"]
+mod mode;
+#[cfg(all(target_os = "none", not(elone_contained)))]
+#[path = "joined.rs"]
+mod mode;

@@ -4,11 +4,13 @@
 //! is: firmware's tables to be read, free RAM to be written, registers. What gets none (reserved
 //! memory, other firmware, everything low) cannot be reached at all.
 
-use elone_gate::{MemoryRange, MemoryRanges};
+use elone_gate::MemoryRanges;
 use elone_hal::address::PhysicalRange;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::frames::Frames;
-use elone_hal::arch::tables::{Access, MapError, Mapper};
+use elone_hal::arch::tables::{MapError, Mapper};
+use elone_hal::arch::retained::Retained;
+use elone_hal::arch::unclaimed::Unclaimed;
 use elone_hal::dma::DmaPool;
 use elone_hal::mmio::Window;
 use heapless::Vec;
@@ -16,13 +18,14 @@ use spin::Once;
 
 use elone_boards::Early;
 
+use crate::blackbox;
 use crate::error::BootError;
 use crate::machine::{Machine, MachineError, Tree};
 
 /// With less than this free, in bytes, nothing useful runs.
 const LEAST: usize = 1 << 20;
 /// How many blocks of free memory the application's heap is made of: the largest ones.
-const BLOCKS: usize = MemoryRanges::CAPACITY;
+pub(crate) const BLOCKS: usize = MemoryRanges::CAPACITY;
 
 static MACHINE: Once<Machine> = Once::new();
 
@@ -35,6 +38,7 @@ pub(crate) struct Memory {
     /// Where the board's guess has registers. On another machine that may be RAM, which is then
     /// left alone: it has a name already, and not as memory.
     guess: PhysicalRange,
+    retained: Option<Retained>,
 }
 
 impl Memory {
@@ -42,7 +46,8 @@ impl Memory {
     pub(crate) fn take_over(mut handoff: Handoff) -> Self {
         let mapper = Mapper::take_over(&mut handoff);
         let nowhere = PhysicalRange::default();
-        Self { handoff, mapper, frames: Frames::new(), tree: nowhere, guess: nowhere }
+        let frames = Frames::new();
+        Self { handoff, mapper, frames, tree: nowhere, guess: nowhere, retained: None }
     }
 
     /// The level at which the kernel was entered: 1, 2 or 3.
@@ -73,14 +78,26 @@ impl Memory {
     /// Maps all free RAM, writable and never executable. A bank that the layout has no room for is
     /// left alone.
     pub(crate) fn claim(&mut self, machine: &Machine) -> Result<(), BootError> {
-        for range in machine.free_memory([self.handoff.image(), self.tree, self.guess]) {
-            match self.mapper.ram(range, Access::ReadWrite) {
-                Ok(unclaimed) => self.frames.add(unclaimed),
+        let free = machine.free_memory([self.handoff.image(), self.tree, self.guess]);
+        let retained = free.iter().rfind(|range| range.length() > blackbox::PAGES as u64).copied();
+        for range in free {
+            match self.mapper.ram(range) {
+                Ok(mut unclaimed) => {
+                    if Some(range) == retained {
+                        self.retained = unclaimed.cut(blackbox::PAGES).map(Retained::new);
+                    }
+                    self.frames.add(unclaimed);
+                }
                 Err(error) => log::warn!("memory {range} is not used: {error}"),
             }
         }
         let free = self.frames.free();
         if free < LEAST { Err(BootError::TooLittleMemory(free >> 10)) } else { Ok(()) }
+    }
+
+    /// The end of the highest free memory, the same at every boot, with what was left in it.
+    pub(crate) fn retained(&mut self) -> Option<Retained> {
+        self.retained.take()
     }
 
     /// Maps the registers of a device that nobody has named yet, of which there can be one.
@@ -99,28 +116,33 @@ impl Memory {
         self.frames.dma_pool(length, &self.mapper)
     }
 
-    /// Gives all that is left to the application.
-    pub(crate) fn into_heap(mut self) -> MemoryRanges {
-        let mut blocks: Vec<MemoryRange, BLOCKS> = Vec::new();
-        while let Some((start, length)) = self.frames.take_largest() {
-            if blocks.push(MemoryRange { start, length }).is_err() {
+    /// Gives up all that is left, for the application.
+    pub(crate) fn into_rest(mut self) -> Rest {
+        let mut blocks: Vec<Unclaimed, BLOCKS> = Vec::new();
+        while let Some(block) = self.frames.take_largest(&self.mapper) {
+            if blocks.push(block).is_err() {
                 break; // the smallest blocks of a scattered memory
             }
         }
-        blocks.sort_unstable_by_key(|block| block.start);
-        let mut heap = MemoryRanges::NONE;
-        let mut blocks = blocks.into_iter();
-        let Some(mut range) = blocks.next() else { return heap };
+        blocks.sort_unstable_by_key(Unclaimed::start);
+        let mut joined: Vec<Unclaimed, BLOCKS> = Vec::new();
         for block in blocks {
-            if range.start + range.length == block.start {
-                range.length += block.length;
-            } else {
-                heap.push(core::mem::replace(&mut range, block)); // there is room for all blocks
-            }
+            let left = match joined.last_mut() {
+                Some(last) => last.join(block).err(),
+                None => Some(block),
+            };
+            // There is room for all blocks.
+            left.map(|block| drop(joined.push(block)));
         }
-        heap.push(range);
-        heap
+        Rest { blocks: joined, mapper: self.mapper }
     }
+}
+
+/// What the kernel does not need: memory, in ascending order, and the map in which it has its names.
+pub(crate) struct Rest {
+    pub(crate) blocks: Vec<Unclaimed, BLOCKS>,
+    #[cfg_attr(not(elone_contained), expect(dead_code, reason = "joined, nothing more is mapped"))]
+    pub(crate) mapper: Mapper,
 }
 
 /// What can go wrong between a tree's address and its bytes.

@@ -1,7 +1,8 @@
 //! The gate's calls, answered: what the application asked for, checked, and passed to whoever has it.
 //!
-//! In joined mode these are plain calls on the application's stack. Interrupts may come at any
-//! time; their handler touches nothing of what is here.
+//! Joined, these are plain calls on the application's stack; contained, the kernel makes them for the
+//! application, with what it has checked and copied in. Interrupts may come at any time where they
+//! are not held back; their handler touches nothing of what is here.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -10,6 +11,8 @@ use elone_gate::{
     DeviceInfo, Error, Events, Frame, Gate, Handle, Nanoseconds, NetInfo, Sent, Start,
     UnixTime,
 };
+#[cfg(elone_contained)]
+use elone_gate::handover::Counter;
 use elone_hal::dma::DmaBuffers;
 use elone_hal::virtio::blk::{Blk, Operation};
 use elone_hal::virtio::net::Net;
@@ -19,9 +22,8 @@ use crate::clock::Clock;
 use crate::console;
 use crate::devices::{self, DEVICES, Device, Driver};
 use crate::entropy::Generator;
-use crate::interrupts;
-use crate::power;
 use crate::transfers::{complete, receive, refusal, send};
+use crate::{fault, interrupts, power, watchdog};
 use heapless::Vec;
 
 /// Everything that an application can ask for.
@@ -41,10 +43,9 @@ const WORDS: usize = 512;
 
 static PLATFORM: Once<Platform> = Once::new();
 
-/// Answers the gate's calls from the one platform.
-struct Kernel;
-static KERNEL: Kernel = Kernel;
-elone_gate::provide!(super::KERNEL);
+/// Answers the gate's calls from the one platform, whoever passes them on.
+pub(crate) struct Kernel;
+pub(crate) static KERNEL: Kernel = Kernel;
 
 impl Platform {
     /// Puts together what the boot has brought up.
@@ -64,9 +65,35 @@ impl Platform {
         })
     }
 
-    /// Runs the application to its end; returns its exit status.
-    pub(crate) fn run(&'static self) -> u8 {
-        elone_gate::calls::application(&self.start)
+    /// What the application is told at its start.
+    pub(crate) const fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// How an application reads the time by itself.
+    #[cfg(elone_contained)]
+    pub(crate) const fn counter(&self) -> Counter {
+        self.clock.counter()
+    }
+
+    /// Takes back what an application had: its devices are reset, so that they hold none of its
+    /// buffers, and have no owner; what happened and its alarm are forgotten. A device that does not
+    /// come back keeps its buffers, which are nobody else's, and refuses whoever claims it next.
+    #[cfg(elone_contained)]
+    pub(crate) fn take_back(&self) {
+        let claimed = self.claimed.swap(0, Ordering::Relaxed);
+        for handle in (0..Events::DEVICES).map(Handle) {
+            if claimed & Events::device(handle).0 == 0 {
+                continue;
+            }
+            if let Err(error) = devices::restart(handle) {
+                log::error!("device {} does not come back: {error}", handle.0);
+            }
+        }
+        if self.alarm.swap(false, Ordering::Relaxed) {
+            self.clock.clear_alarm();
+        }
+        let _forgotten = interrupts::happened();
     }
 
     /// Does `work` with the network device that the application has claimed as `handle`.
@@ -128,18 +155,15 @@ impl Platform {
         ready
     }
 
-    /// Has the timer interrupt at `deadline`, or not at all; whether that is past already.
-    fn set_alarm(&self, deadline: Option<Nanoseconds>) -> bool {
+    /// Sleeps until something happens, or until `deadline`. The timer is the watchdog's else.
+    fn sleep(&self, deadline: Option<Nanoseconds>) -> Events {
+        let is_set = watchdog::rest() | self.alarm.swap(deadline.is_some(), Ordering::Relaxed);
         match deadline {
-            Some(deadline) if deadline <= self.clock.now() => return true,
-            Some(deadline) => {
-                self.clock.set_alarm(deadline);
-                self.alarm.store(true, Ordering::Relaxed);
-            }
-            None if self.alarm.swap(false, Ordering::Relaxed) => self.clock.clear_alarm(),
+            Some(deadline) => self.clock.set_alarm(deadline),
+            None if is_set => self.clock.clear_alarm(),
             None => {}
         }
-        false
+        interrupts::sleep()
     }
 }
 
@@ -167,11 +191,13 @@ impl Gate for Kernel {
     fn wait(&self, deadline: Option<Nanoseconds>) -> Events {
         let platform = platform();
         let happened = interrupts::happened();
-        if platform.set_alarm(deadline) {
-            return happened.with(Events::DEADLINE);
-        }
-        let ready = happened.with(platform.arm());
-        if ready.is_empty() { interrupts::sleep() } else { ready }
+        let ready = match deadline {
+            Some(deadline) if deadline <= platform.clock.now() => happened.with(Events::DEADLINE),
+            _ => happened.with(platform.arm()),
+        };
+        let events = if ready.is_empty() { platform.sleep(deadline) } else { ready };
+        watchdog::kick();
+        events
     }
 
     fn console_write(&self, bytes: &[u8]) {
@@ -241,6 +267,7 @@ impl Gate for Kernel {
 
     fn report(&self, words: &str) {
         let cut = words.floor_char_boundary(WORDS);
+        fault::said(&words[..cut]);
         log::error!("the application says: {}", words[..cut].escape_debug());
     }
 }

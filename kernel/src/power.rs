@@ -5,21 +5,16 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::power;
 
-use crate::console;
 use crate::machine::Conduit;
-use crate::settings::OnFault;
+use crate::policy::{Answer, FaultLimit};
+use crate::{blackbox, console};
 
 /// How PSCI is reached: 0 not at all, 1 by `hvc`, 2 by `smc`. An atomic, so that a fault at any
 /// time can still power the machine off.
 static CONDUIT: AtomicU8 = AtomicU8::new(0);
 
-/// How the machine ends after a fault: an [`OnFault`], as a number for the same reason.
-static ON_FAULT: AtomicU8 = AtomicU8::new(OnFault::Off as u8);
-
-/// What is to be done after a fault.
-pub(crate) fn use_policy(policy: OnFault) {
-    ON_FAULT.store(policy as u8, Ordering::Relaxed);
-}
+/// What the machine ends with after a fault.
+const FAULTY: u8 = 101;
 
 /// From now on the machine can be powered off, if the device tree says how. Entered at EL2 there is
 /// nobody to answer `hvc`, entered at EL3 nobody at all: a call would end in the middle of nowhere.
@@ -45,23 +40,34 @@ pub(crate) fn conduit() -> Option<power::Conduit> {
 /// one; then the power goes off.
 pub(crate) fn end(status: u8) -> ! {
     cpu::mask_interrupts();
+    blackbox::save();
     console::print(format_args!("exit status {status}\n"));
     off()
 }
 
-/// Ends the machine after a fault, as the setting `on-fault` says.
-pub(crate) fn end_after_fault(status: u8) -> ! {
+/// Does what follows a fault. Where a machine cannot restart it ends instead, and says so.
+pub(crate) fn follow(answer: Answer) -> ! {
     cpu::mask_interrupts();
-    console::print(format_args!("exit status {status}\n"));
-    let policy = ON_FAULT.load(Ordering::Relaxed);
-    if policy == OnFault::Reset as u8
-        && let Some(conduit) = conduit()
-    {
-        power::reset(conduit);
-    } else if policy == OnFault::Halt as u8 {
-        cpu::halt();
+    match answer {
+        Answer::RestartApplication | Answer::RestartMachine => {
+            console::print(format_args!("restarting the machine\n"));
+            blackbox::save();
+            if let Some(conduit) = conduit() {
+                power::reset(conduit);
+            }
+            console::print(format_args!("this machine cannot be restarted\n"));
+        }
+        Answer::Quarantine(FaultLimit { faults, seconds }) => {
+            console::print(format_args!("{faults} faults in {seconds} s: not started again\n"));
+        }
+        Answer::Halt => {
+            blackbox::save();
+            console::print(format_args!("exit status {FAULTY}\n"));
+            cpu::halt()
+        }
+        Answer::Off => {}
     }
-    off()
+    end(FAULTY)
 }
 
 /// Ends the machine without a word more: for a report that cannot be made.

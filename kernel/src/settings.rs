@@ -6,7 +6,9 @@
 //! | `ip=dhcp` | the network is set up by DHCP; so it is without a word |
 //! | `ip=ADDRESS/PREFIX[,GATEWAY[,DNS]]` | the network is set up as said, IPv4 or IPv6 |
 //! | `log=error`, `warn`, `info`, `debug`, `trace`, `off` | the least important messages shown |
-//! | `on-fault=off`, `reset`, `halt` | how the machine ends after a fault or a panic; `off` without a word |
+//! | `on-fault=restart-app`, `reset`, `off`, `halt` | what follows a fault, a panic or a hang: the application is started again (`restart-app`, and so it is without a word; where it is linked with the kernel the machine restarts), the machine restarts, is switched off, or stays as it is |
+//! | `fault-limit=FAULTS/SECONDS`, `none` | which fault within how many seconds ends the machine with status 101 instead of a restart; `5/60` without a word |
+//! | `watchdog=SECONDS`, `off` | how long the application may run without waiting for anything before it is taken to hang; 10 without a word |
 //! | `require-entropy` | no boot without a source of entropy |
 //! | `app.NAME=VALUE` | the application's own; the kernel passes it on as it is |
 //!
@@ -20,6 +22,8 @@ use core::net::IpAddr;
 use elone_gate::Network;
 use log::LevelFilter;
 
+use crate::policy::{FaultLimit, History, OnFault, Policy};
+
 /// What the operator asks of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -27,22 +31,13 @@ pub struct Settings {
     pub network: Network,
     /// The least important log messages that are shown.
     pub log: LevelFilter,
-    /// How the machine ends after a fault.
-    pub on_fault: OnFault,
+    /// What follows a fault, and how often.
+    pub policy: Policy,
+    /// How long the application may run without waiting, in seconds: 1 to [`LONGEST_WATCH`]. `None`
+    /// for as long as it likes.
+    pub watchdog: Option<u32>,
     /// Whether to refuse to boot where there is no entropy.
     pub require_entropy: bool,
-}
-
-/// How the machine ends after a fault or a panic: the setting `on-fault=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum OnFault {
-    /// The power goes off, for whoever started the machine to decide.
-    Off = 0,
-    /// It restarts.
-    Reset = 1,
-    /// It stays as it is, asleep, for somebody to look at with a debugger.
-    Halt = 2,
 }
 
 impl Default for Settings {
@@ -50,7 +45,11 @@ impl Default for Settings {
         Self {
             network: Network::Dhcp,
             log: LevelFilter::Info,
-            on_fault: OnFault::Off,
+            policy: Policy {
+                on_fault: OnFault::RestartApplication,
+                limit: Some(FaultLimit { faults: 5, seconds: 60 }),
+            },
+            watchdog: Some(10),
             require_entropy: false,
         }
     }
@@ -114,12 +113,22 @@ impl Settings {
                     .ok_or(bad("\"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\""))?;
             }
             ("on-fault", value) => {
-                self.on_fault = match value {
-                    Some("off") => OnFault::Off,
+                self.policy.on_fault = match value {
+                    Some("restart-app") => OnFault::RestartApplication,
                     Some("reset") => OnFault::Reset,
+                    Some("off") => OnFault::Off,
                     Some("halt") => OnFault::Halt,
-                    _ => return Err(bad("\"off\", \"reset\" or \"halt\"")),
+                    _ => return Err(bad("\"restart-app\", \"reset\", \"off\" or \"halt\"")),
                 };
+            }
+            ("fault-limit", value) => {
+                self.policy.limit =
+                    value.and_then(fault_limit).ok_or(bad("\"none\" or FAULTS/SECONDS, 1 to 16 faults in 1 second or more"))?;
+            }
+            ("watchdog", value) => {
+                self.watchdog = value
+                    .and_then(watchdog)
+                    .ok_or(bad("\"off\" or SECONDS, 1 to 86400"))?;
             }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),
@@ -132,6 +141,34 @@ impl Settings {
     }
 }
 
+/// The longest period of the watchdog, in seconds: a day.
+pub const LONGEST_WATCH: u32 = 86_400;
+
+/// Reads the value of `fault-limit=`.
+fn fault_limit(value: &str) -> Option<Option<FaultLimit>> {
+    if value == "none" {
+        return Some(None);
+    }
+    let (faults, seconds) = value.split_once('/')?;
+    let faults = u8::try_from(number(faults)?).ok()?;
+    let seconds = number(seconds)?;
+    let possible = (1..=History::CAPACITY).contains(&faults.into()) && seconds > 0;
+    possible.then_some(Some(FaultLimit { faults, seconds }))
+}
+
+/// Reads the value of `watchdog=`.
+fn watchdog(value: &str) -> Option<Option<u32>> {
+    if value == "off" {
+        return Some(None);
+    }
+    number(value).filter(|seconds| (1..=LONGEST_WATCH).contains(seconds)).map(Some)
+}
+
+/// Reads a number of nothing but digits: `parse` alone would take a sign.
+fn number(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// Reads the value of `ip=`.
 fn network(value: &str) -> Option<Network> {
     if value == "dhcp" {
@@ -140,9 +177,7 @@ fn network(value: &str) -> Option<Network> {
     let mut parts = value.split(',');
     let (address, prefix) = parts.next()?.split_once('/')?;
     let address: IpAddr = address.parse().ok().filter(is_unicast)?;
-    // `parse` alone would take a sign.
-    let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
-    let prefix = prefix.parse().ok().filter(|prefix| digits && *prefix <= bits(address))?;
+    let prefix = u8::try_from(number(prefix)?).ok().filter(|prefix| *prefix <= bits(address))?;
 
     // What is there must be right; what is not there may be missing.
     let optional = |part: Option<&str>| match part {

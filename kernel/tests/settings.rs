@@ -6,7 +6,8 @@ mod common;
 use common::fixtures;
 use elone_gate::Network;
 use elone_kernel::machine::Machine;
-use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, OnFault, SettingError, Settings};
+use elone_kernel::policy::{FaultLimit, OnFault, Policy};
+use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, SettingError, Settings};
 use log::LevelFilter;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -37,7 +38,11 @@ fn nothing_means_the_defaults() {
         let expected = Settings {
             network: Network::Dhcp,
             log: LevelFilter::Info,
-            on_fault: OnFault::Off,
+            policy: Policy {
+                on_fault: OnFault::RestartApplication,
+                limit: Some(FaultLimit { faults: 5, seconds: 60 }),
+            },
+            watchdog: Some(10),
             require_entropy: false,
         };
         assert_eq!(good(bootargs), expected);
@@ -247,14 +252,64 @@ fn no_text_makes_it_panic() {
 }
 
 #[test]
-fn a_fault_ends_the_machine_as_asked() {
-    assert_eq!(good("").on_fault, OnFault::Off);
-    assert_eq!(good("on-fault=off").on_fault, OnFault::Off);
-    assert_eq!(good("on-fault=reset").on_fault, OnFault::Reset);
-    assert_eq!(good("on-fault=halt").on_fault, OnFault::Halt);
-    for wrong in ["on-fault", "on-fault=", "on-fault=explode", "on-fault=RESET"] {
-        let mut errors = 0;
-        let settings = Settings::parse(wrong, |_| errors += 1);
-        assert_eq!((settings.on_fault, errors), (OnFault::Off, 1), "{wrong}");
+fn a_fault_is_answered_as_asked() {
+    for (word, expected) in [
+        ("", OnFault::RestartApplication),
+        ("on-fault=restart-app", OnFault::RestartApplication),
+        ("on-fault=reset", OnFault::Reset),
+        ("on-fault=off", OnFault::Off),
+        ("on-fault=halt", OnFault::Halt),
+        ("on-fault=halt on-fault=off", OnFault::Off),
+    ] {
+        assert_eq!(good(word).policy.on_fault, expected, "{word}");
     }
+    for wrong in ["on-fault", "on-fault=", "on-fault=explode", "on-fault=RESET", "on-fault=restart"] {
+        let (settings, reports) = parse(wrong);
+        assert_eq!(settings, Settings::default(), "{wrong}");
+        assert_eq!(reports.len(), 1, "{wrong}");
+        let end = "expected \"restart-app\", \"reset\", \"off\" or \"halt\"";
+        assert!(reports[0].ends_with(end), "{}", reports[0]);
+    }
+}
+
+#[test]
+fn faults_are_limited_as_asked() {
+    let limit = |faults, seconds| Some(FaultLimit { faults, seconds });
+    for (value, expected) in [
+        ("none", None),
+        ("1/1", limit(1, 1)),
+        ("2/60", limit(2, 60)),
+        ("16/4294967295", limit(16, u32::MAX)),
+        ("007/08", limit(7, 8)),
+    ] {
+        assert_eq!(good(&format!("fault-limit={value}")).policy.limit, expected, "{value}");
+    }
+    for value in [
+        "", "0", "5", "/", "5/", "/60", "0/60", "5/0", "17/60", "256/60", "+5/60", "5/-1", "5/60/1",
+        "5/4294967296", "off", "None", "5/60s", " ",
+    ] {
+        let (settings, reports) = parse(&format!("fault-limit={value}"));
+        assert_eq!(settings, Settings::default(), "{value}");
+        let expected = "expected \"none\" or FAULTS/SECONDS, 1 to 16 faults in 1 second or more";
+        assert!(reports[0].ends_with(expected), "{value}: {}", reports[0]);
+    }
+    assert_eq!(parse("fault-limit").1.len(), 1);
+}
+
+#[test]
+fn the_watchdog_watches_as_long_as_asked() {
+    for (value, expected) in
+        [("off", None), ("1", Some(1)), ("60", Some(60)), ("86400", Some(86_400))]
+    {
+        assert_eq!(good(&format!("watchdog={value}")).watchdog, expected, "{value}");
+    }
+    for value in ["", "0", "-1", "+1", "86401", "1.5", "never", "10s", "99999999999999"] {
+        let (settings, reports) = parse(&format!("watchdog={value}"));
+        assert_eq!(settings, Settings::default(), "{value}");
+        let expected = format!(
+            "bad value {value:?} for \"watchdog\": expected \"off\" or SECONDS, 1 to 86400"
+        );
+        assert_eq!(reports, [expected]);
+    }
+    assert_eq!(parse("watchdog").1.len(), 1);
 }

@@ -170,7 +170,7 @@ impl Bench {
         };
         let programs = ["hello", "echo", "gateway"].map(|name| workspace.program(name));
         let programs: Vec<_> = programs.into_iter().collect::<Result<_>>()?;
-        let images = build::images(&workspace, &toolchain, &programs, None)?;
+        let images = build::images(&workspace, &toolchain, elone_harness::Mode::Joined, &programs, None)?;
         let images = keep(&images, &directory)?;
         let [hello, echo, gateway]: &[PathBuf; 3] =
             images[..].try_into().context("not every image was built")?;

@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use elone_harness::Mode;
 
 use crate::WrongArgument;
 use crate::flatten::flatten;
+use crate::link::{self, Kernel};
 use crate::target;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{Kind, Program, Workspace};
@@ -17,11 +20,13 @@ use crate::workspace::{Kind, Program, Workspace};
 ///
 /// An image is a flat file with the header of a Linux kernel for arm64, so every boot loader and
 /// virtual machine monitor knows how to start it. The last line printed is its path; beside it
-/// lies an ELF file of the same name, with the symbols for a debugger.
+/// lies an ELF file of the same name, with the symbols for a debugger; those of a contained
+/// application are in a file of their own, NAME-contained.app.elf.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask build gateway
+  cargo xtask build gateway --contained
   cargo xtask build hello echo --profile unikernel")]
 pub(crate) struct Arguments {
     /// The applications to build
@@ -33,7 +38,24 @@ pub(crate) struct Arguments {
     #[arg(long, help = PROFILE_HELP)]
     profile: Option<Profile>,
     #[command(flatten)]
+    mode: ModeOption,
+    #[command(flatten)]
     toolchain: toolchain::Options,
+}
+
+/// The mode that an image is built for.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct ModeOption {
+    /// Put the application at EL0, linked apart from the kernel, instead of joining the two at EL1
+    #[arg(long)]
+    contained: bool,
+}
+
+impl ModeOption {
+    pub(crate) const fn mode(self) -> Mode {
+        if self.contained { Mode::Contained } else { Mode::Joined }
+    }
 }
 
 const PROFILE_HELP: &str = "How much the compiler takes its time (default: release for an \
@@ -72,7 +94,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         elone_harness::Board::find(&workspace.boards(), board).map_err(WrongArgument)?;
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
-    for image in images(&workspace, &toolchain, &programs, arguments.profile)? {
+    let mode = arguments.mode.mode();
+    for image in images(&workspace, &toolchain, mode, &programs, arguments.profile)? {
         println!("{}", image.display());
     }
     Ok(ExitCode::SUCCESS)
@@ -82,32 +105,50 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 pub(crate) fn images(
     workspace: &Workspace,
     toolchain: &Toolchain,
+    mode: Mode,
     programs: &[&Program],
     profile: Option<Profile>,
 ) -> Result<Vec<PathBuf>> {
+    let images = workspace.images(toolchain);
+    fs::create_dir_all(&images)?;
     let profile_of = |program: &Program| profile.unwrap_or(Profile::of(program.kind));
     for profile in [Profile::Release, Profile::Unikernel] {
         let several: Vec<_> =
             programs.iter().copied().filter(|program| profile_of(program) == profile).collect();
-        if !several.is_empty() {
-            compile(workspace, toolchain, &several, profile)?;
+        if several.is_empty() {
+            continue;
+        }
+        compile(workspace, toolchain, mode, &several, profile)?;
+        let outputs = target::outputs(workspace, toolchain, mode, profile.name());
+        match mode {
+            Mode::Joined => several.iter().try_for_each(|program| {
+                finish(&images, &program.name, &outputs.join(&program.name))
+            })?,
+            Mode::Contained => {
+                let kernel = Kernel::compile(workspace, toolchain, profile.name())?;
+                contain(&kernel, &several, &outputs, &images)?;
+            }
         }
     }
-    let images = workspace.images(toolchain);
-    fs::create_dir_all(&images)?;
-    programs
-        .iter()
-        .map(|program| finish(workspace, toolchain, program, profile_of(program)))
-        .collect()
+    Ok(programs.iter().map(|program| images.join(format!("{}.img", stem(program, mode)))).collect())
+}
+
+/// What an image's files are called, up to the dot.
+fn stem(program: &Program, mode: Mode) -> String {
+    match mode {
+        Mode::Joined => program.name.clone(),
+        Mode::Contained => format!("{}-contained", program.name),
+    }
 }
 
 fn compile(
     workspace: &Workspace,
     toolchain: &Toolchain,
+    mode: Mode,
     programs: &[&Program],
     profile: Profile,
 ) -> Result<()> {
-    let mut cargo = target::cargo(workspace, toolchain, "build")?;
+    let mut cargo = target::cargo(workspace, toolchain, mode, "build")?;
     cargo.args(["--profile", profile.name()]);
     for program in programs {
         cargo.args(["--package", &program.package, "--bin", &program.name]);
@@ -116,22 +157,27 @@ fn compile(
     Ok(())
 }
 
-/// The image's path, made from the linker's output if that is new.
-fn finish(
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    program: &Program,
-    profile: Profile,
-) -> Result<PathBuf> {
-    let name = &program.name;
-    let elf =
-        target::directory(workspace, toolchain).join(target::NAME).join(profile.name()).join(name);
-    let linked = fs::read(&elf).with_context(|| format!("reading {}", elf.display()))?;
-    let flat = flatten(&linked).with_context(|| format!("the image of {name}"))?;
-    let image = workspace.images(toolchain).join(format!("{name}.img"));
-    write(&workspace.images(toolchain).join(format!("{name}.elf")), &linked)?;
-    write(&image, &flat)?;
-    Ok(image)
+/// Links applications with a kernel, and makes their images.
+fn contain(kernel: &Kernel, programs: &[&Program], outputs: &Path, images: &Path) -> Result<()> {
+    let begin = Instant::now();
+    for program in programs {
+        let application = outputs.join(&program.name);
+        let linked = kernel.link(&program.name, &application)?;
+        let stem = stem(program, Mode::Contained);
+        finish(images, &stem, &linked)?;
+        write(&images.join(format!("{stem}.app.elf")), &link::read(&application)?)?;
+    }
+    let (count, seconds) = (programs.len(), begin.elapsed().as_secs_f32());
+    eprintln!("packed and linked with the kernel: {count} in {seconds:.1} s");
+    Ok(())
+}
+
+/// Makes the image called `stem` from the linker's output.
+fn finish(images: &Path, stem: &str, linked: &Path) -> Result<()> {
+    let linked = link::read(linked)?;
+    let flat = flatten(&linked).with_context(|| format!("the image of {stem}"))?;
+    write(&images.join(format!("{stem}.elf")), &linked)?;
+    write(&images.join(format!("{stem}.img")), &flat)
 }
 
 /// Writes a file in one step: a machine that boots from the old one keeps it.

@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
+use elone_harness::Mode;
 
 use crate::layering;
 use crate::program;
@@ -35,7 +36,11 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let outcomes = [
         ("form", form(&workspace)?),
         ("lints on the host", lints_on_the_host(&workspace)?),
-        ("lints on the target", lints_on_the_target(&workspace, &toolchain)?),
+        ("lints on the target", lints_on_the_target(&workspace, &toolchain, Mode::Joined)?),
+        (
+            "lints on the target, contained",
+            lints_on_the_target(&workspace, &toolchain, Mode::Contained)?,
+        ),
         ("documentation", documentation(&workspace)?),
         ("layers", layers(&workspace)),
         ("advisories and licences", licences(&workspace)?),
@@ -87,11 +92,15 @@ fn lints_on_the_host(workspace: &Workspace) -> Result<Outcome> {
 }
 
 /// The same for what is in images: on the host a third of it is not even compiled.
-fn lints_on_the_target(workspace: &Workspace, toolchain: &Toolchain) -> Result<Outcome> {
+fn lints_on_the_target(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    mode: Mode,
+) -> Result<Outcome> {
     if !toolchain.has("cargo-clippy") {
         return not_installed("clippy");
     }
-    let mut command = target::cargo(workspace, toolchain, "clippy")?;
+    let mut command = target::cargo(workspace, toolchain, mode, "clippy")?;
     for program in workspace.of(Kind::Application).chain(workspace.of(Kind::Unikernel)) {
         command.args(["--package", &program.package, "--bin", &program.name]);
     }

@@ -63,29 +63,12 @@ fn check(image: &[u8], end: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_up::{self, Part};
 
     /// An ELF file with these segments: physical address, bytes, size in memory.
     fn elf(segments: &[(u64, &[u8], u64)]) -> Vec<u8> {
-        let mut offset = 64 + 56 * segments.len() as u64;
-        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
-        file.resize(16, 0);
-        file.extend([2, 0, 183, 0, 1, 0, 0, 0]); // executable, AArch64
-        file.extend([0; 8]); // entry
-        file.extend(64u64.to_le_bytes()); // program headers
-        file.extend([0; 8 + 4]); // section headers, flags
-        for half in [64, 56, u16::try_from(segments.len()).unwrap(), 64, 0, 0] {
-            file.extend(half.to_le_bytes());
-        }
-        for (address, bytes, memory) in segments {
-            file.extend(PT_LOAD.to_le_bytes());
-            file.extend(4u32.to_le_bytes());
-            for word in [offset, *address, *address, bytes.len() as u64, *memory, 4096] {
-                file.extend(word.to_le_bytes());
-            }
-            offset += bytes.len() as u64;
-        }
-        segments.iter().for_each(|(_, bytes, _)| file.extend_from_slice(bytes));
-        file
+        let part = |&(address, bytes, memory)| Part { flags: 4, address, bytes, memory };
+        made_up::elf(0, &segments.iter().map(part).collect::<Vec<_>>())
     }
 
     fn header(size: u64) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
-use elone_harness::Images;
+use elone_harness::{Images, Mode};
 
 use crate::build;
 use crate::toolchain::Toolchain;
@@ -17,7 +17,7 @@ use crate::workspace::{Program, Workspace};
 pub(crate) struct Builder {
     workspace: Arc<Workspace>,
     toolchain: Toolchain,
-    built: Mutex<HashMap<String, Result<PathBuf, String>>>,
+    built: Mutex<HashMap<(String, Mode), Result<PathBuf, String>>>,
 }
 
 impl Builder {
@@ -26,31 +26,33 @@ impl Builder {
         Self { workspace, toolchain, built: Mutex::default() }
     }
 
-    /// Builds all there are, side by side. What does not build is reported by who asks for it.
-    pub(crate) fn build_all(&self) {
+    /// Builds all there are in a mode, side by side. What does not build is reported by who asks for
+    /// it.
+    pub(crate) fn build_all(&self, mode: Mode) {
         let programs: Vec<&Program> = self.workspace.programs.iter().collect();
         // If one does not build, each is tried by itself when it is asked for.
-        let Ok(images) = build::images(&self.workspace, &self.toolchain, &programs, None) else {
-            return;
-        };
-        let names = programs.iter().map(|program| program.name.clone());
+        let Ok(images) = self.images(&programs, mode) else { return };
+        let names = programs.iter().map(|program| (program.name.clone(), mode));
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         built.extend(names.zip(images.into_iter().map(Ok)));
     }
 
-    fn build(&self, name: &str) -> Result<PathBuf> {
-        let program = self.workspace.program(name)?;
-        let images = build::images(&self.workspace, &self.toolchain, &[program], None)?;
+    fn images(&self, programs: &[&Program], mode: Mode) -> Result<Vec<PathBuf>> {
+        build::images(&self.workspace, &self.toolchain, mode, programs, None)
+    }
+
+    fn build(&self, name: &str, mode: Mode) -> Result<PathBuf> {
+        let images = self.images(&[self.workspace.program(name)?], mode)?;
         images.into_iter().next().ok_or_else(|| anyhow!("{name} was not built"))
     }
 }
 
 impl Images for Builder {
-    fn image(&self, name: &str) -> Result<PathBuf> {
+    fn image(&self, name: &str, mode: Mode) -> Result<PathBuf> {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         let image = built
-            .entry(name.to_owned())
-            .or_insert_with(|| self.build(name).map_err(|error| format!("{name}: {error:#}")));
+            .entry((name.to_owned(), mode))
+            .or_insert_with(|| self.build(name, mode).map_err(|error| format!("{name}: {error:#}")));
         image.clone().map_err(|reason| anyhow!(reason))
     }
 }

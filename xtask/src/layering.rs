@@ -14,7 +14,7 @@ struct Place {
 /// An import that is allowed: anywhere, or only in images.
 enum Import {
     Anywhere(&'static str),
-    /// Only for `cfg(target_os = "none")`: the provider line.
+    /// Only for the target: the provider line.
     InImages(&'static str),
 }
 use Import::{Anywhere, InImages};
@@ -28,7 +28,8 @@ const HOUSE: &[Place] = &[
     Place { name: "elone-unikernels", imports: &[Anywhere("elone"), Anywhere("elone-gate")] },
     Place {
         name: "elone",
-        imports: &[Anywhere("elone-gate"), Anywhere("elone-macros"), InImages("elone-kernel")],
+        imports: &[Anywhere("elone-gate"), Anywhere("elone-macros"), InImages("elone-kernel"),
+            InImages("elone-memory")],
     },
     Place { name: "elone-macros", imports: &[] },
     Place {
@@ -37,9 +38,10 @@ const HOUSE: &[Place] = &[
     },
     Place { name: "elone-gate", imports: &[] },
     Place { name: "elone-boards", imports: &[Anywhere("elone-hal")] },
-    Place { name: "elone-hal", imports: &[] },
+    Place { name: "elone-hal", imports: &[InImages("elone-memory")] },
+    Place { name: "elone-memory", imports: &[] },
     // Beside the house: tools of the host, which see an image only from outside.
-    Place { name: "xtask", imports: &[Anywhere("elone-harness")] },
+    Place { name: "xtask", imports: &[Anywhere("elone-gate"), Anywhere("elone-harness")] },
     Place { name: "elone-harness", imports: &[] },
 ];
 
@@ -77,7 +79,10 @@ fn is_application(metadata: &Value, package: &Value) -> bool {
 fn allowed(place: &Place, imported: &str, target: &Value) -> bool {
     place.imports.iter().any(|import| match import {
         Anywhere(name) => *name == imported,
-        InImages(name) => *name == imported && target == "cfg(target_os = \"none\")",
+        InImages(name) => {
+            let target = target.as_str().unwrap_or_default();
+            *name == imported && target.contains("target_os = \"none\"")
+        }
     })
 }
 

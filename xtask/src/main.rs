@@ -8,17 +8,25 @@
 mod bench;
 mod build;
 mod check;
+mod debugger;
 mod emulator;
 mod flatten;
 mod images;
 mod install;
 mod layering;
+mod link;
+#[cfg(test)]
+mod made_up;
 mod miri;
+mod packages;
 mod program;
 mod promises;
+mod report;
 mod run;
 mod rustup;
+mod scratch;
 mod size;
+mod symbols;
 mod systems;
 mod tally;
 mod target;
@@ -51,6 +59,7 @@ Examples:
   cargo xtask test                         run every test
   cargo xtask check                        what a change has to pass before it is sent
   cargo xtask bench                        what it takes and gives, measured
+  cargo xtask report console.txt           what the faults in a console mean
 
 What is missing (the toolchain's sources, QEMU) is installed when it is first needed, as root or
 through sudo; --no-install leaves that out and prints the commands instead.
@@ -71,6 +80,7 @@ enum Command {
     Check(check::Arguments),
     Size(size::Arguments),
     Bench(bench::Arguments),
+    Report(report::Arguments),
 }
 
 /// An argument names something that is not there; the message says what there is.
@@ -106,6 +116,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Check(arguments) => check::main(&arguments),
         Command::Size(arguments) => size::main(&arguments),
         Command::Bench(arguments) => bench::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments),
     }
 }
 

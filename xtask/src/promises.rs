@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use elone_harness::{Board, Context, Machine, Pace, Scenario};
+use elone_harness::{Board, Context, LeftOut, Machine, Mode, Modes, Pace, Scenario};
 
 use crate::program;
 
@@ -15,19 +15,20 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "xtask::rustups_toolchain_builds_what_boots",
         pace: Pace::Quick,
+        modes: Modes::Both,
         run: rustups_toolchain_builds_what_boots,
     },
     Scenario {
         name: "xtask::the_distributions_toolchain_builds_what_boots",
         pace: Pace::Long,
+        modes: Modes::Both,
         run: the_distributions_toolchain_builds_what_boots,
     },
 ];
 
 fn rustups_toolchain_builds_what_boots(context: &Context) -> Result<()> {
     if program::find("rustup").is_none() {
-        eprintln!("left out: there is no rustup on this machine");
-        return Ok(());
+        return Err(LeftOut("there is no rustup on this machine".to_owned()).into());
     }
     builds_what_boots(context, "rustup")
 }
@@ -35,8 +36,8 @@ fn rustups_toolchain_builds_what_boots(context: &Context) -> Result<()> {
 /// Installs the distribution's packages where they are missing, as a machine without rustup would.
 fn the_distributions_toolchain_builds_what_boots(context: &Context) -> Result<()> {
     if program::find("apt-get").is_none() {
-        eprintln!("left out: this distribution is not known to have a toolchain that will do");
-        return Ok(());
+        let reason = "this distribution is not known to have a toolchain that will do";
+        return Err(LeftOut(reason.to_owned()).into());
     }
     builds_what_boots(context, "distribution")
 }
@@ -44,6 +45,9 @@ fn the_distributions_toolchain_builds_what_boots(context: &Context) -> Result<()
 fn builds_what_boots(context: &Context, origin: &str) -> Result<()> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["build", "hello", "--toolchain", origin]).stdin(Stdio::null());
+    if context.mode() == Mode::Contained {
+        command.arg("--contained");
+    }
     let output = command.output().context("running xtask")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {said}", output.status);

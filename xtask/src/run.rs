@@ -11,12 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use elone_harness::{Board, Ending, Forward, Guest, Machine, Network, Resets};
+use elone_harness::{Board, Debugger, Ending, Forward, Guest, Machine, Network, Resets};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::report::Live;
+use crate::symbols::library::Library;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
-use crate::{CANNOT_BEGIN, WrongArgument, build, emulator};
+use crate::{CANNOT_BEGIN, WrongArgument, build, debugger, emulator};
 
 /// The application that is booted unless another is named, and the port that leads to it.
 const DEFAULT: &str = "gateway";
@@ -26,8 +28,8 @@ const DEFAULT_FORWARD: &str = "8080:80";
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a page may take to answer once its server listens.
 const PAGE: Duration = Duration::from_secs(30);
-/// Where a debugger is waited for.
-const DEBUGGER: &str = "127.0.0.1:1234";
+/// The port at which a debugger is waited for unless another is given.
+const DEBUGGER: &str = "1234";
 
 /// Build an application, boot it on a virtual machine and stay with it
 ///
@@ -40,8 +42,10 @@ Examples:
   cargo xtask run                                  the gateway, http://127.0.0.1:8080/
   cargo xtask run -- ip=10.0.2.15/24,10.0.2.2      with a static address
   cargo xtask run hello --board qemu-virt-el2      entered at EL2
+  cargo xtask run --contained                      the application at EL0
   cargo xtask run --forward 9000:80 --memory 16    another port, less memory
   cargo xtask run echo --forward 7007:7            then: nc 127.0.0.1 7007
+  cargo xtask run --gdb                            stopped; prints the line that starts gdb
 
 A board of another name lists those that there are.")]
 pub(crate) struct Arguments {
@@ -64,11 +68,18 @@ pub(crate) struct Arguments {
     /// A file that is the guest's disk
     #[arg(long, value_name = "FILE")]
     disk: Vec<PathBuf>,
-    /// Stop before the first instruction, until a debugger says go on
-    #[arg(long)]
-    gdb: bool,
+    /// A file that is the kernel's black box, which keeps what is known of faults; made if there is
+    /// none
+    #[arg(long, value_name = "FILE")]
+    black_box: Option<PathBuf>,
+    /// Stop before the first instruction, until a debugger at this port of 127.0.0.1 says go on
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true,
+        default_missing_value = DEBUGGER, value_parser = clap::value_parser!(u16).range(1..))]
+    gdb: Option<u16>,
     #[arg(long, help = "How much the compiler takes its time (default: release)")]
     profile: Option<build::Profile>,
+    #[command(flatten)]
+    mode: build::ModeOption,
     #[command(flatten)]
     toolchain: toolchain::Options,
     /// Settings for the guest
@@ -82,14 +93,15 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let board = Board::find(&workspace.boards(), &arguments.board).map_err(WrongArgument)?;
     board.takes(&arguments.settings).map_err(WrongArgument)?;
     let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
-    if arguments.gdb {
-        let port = TcpListener::bind(DEBUGGER).map(drop);
-        port.with_context(|| format!("a debugger is awaited at {DEBUGGER}"))
-            .map_err(WrongArgument)?;
+    if let Some(port) = arguments.gdb {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
+        let at = || format!("a debugger is awaited at 127.0.0.1:{port} (another port: --gdb=PORT)");
+        free.with_context(at).map_err(WrongArgument)?;
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
-    let images = build::images(&workspace, &toolchain, &[program], arguments.profile)?;
+    let mode = arguments.mode.mode();
+    let images = build::images(&workspace, &toolchain, mode, &[program], arguments.profile)?;
     let image = images.first().context("nothing was built")?;
 
     let mut machine =
@@ -99,6 +111,10 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         found.map_err(WrongArgument)?;
         anyhow::Ok(machine.disk(disk))
     })?;
+    if let Some(file) = &arguments.black_box {
+        elone_harness::black_box(file).map_err(WrongArgument)?;
+        machine = machine.disk(file);
+    }
     machine = arguments.settings.iter().fold(machine, |machine, setting| machine.setting(setting));
     if let Some(mebibytes) = arguments.memory {
         machine = machine.memory(mebibytes);
@@ -106,21 +122,22 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(model) = &arguments.cpu {
         machine = machine.cpu(model);
     }
-    if arguments.gdb {
-        let gdb = format!("tcp:{DEBUGGER}");
-        machine = machine.argument("-gdb").argument(&gdb).held();
-        let symbols = image.with_extension("elf");
-        eprintln!(
-            "waiting for a debugger: gdb-multiarch {} -ex 'target remote {DEBUGGER}'",
-            symbols.display()
-        );
+    if let Some(port) = arguments.gdb {
+        let address = format!("127.0.0.1:{port}");
+        machine = machine.argument("-gdb").argument(&format!("tcp:{address}")).held();
+        let debugger = Debugger::new(image, &workspace.root, &address);
+        if let Err(missing) = debugger::ensure(arguments.toolchain.install.permission()) {
+            eprintln!("note: {missing}");
+        }
+        eprintln!("waiting for a debugger: {debugger}");
     }
     let signal = Arc::new(AtomicUsize::new(0));
     for number in [SIGINT, SIGTERM, SIGHUP] {
         let value = usize::try_from(number)?;
         signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
     }
-    let mut guest = machine.boot_with_echo(Box::new(io::stdout()))?;
+    let console = Live::new(io::stdout(), Library::new(&workspace.target(), &[])?);
+    let mut guest = machine.boot_with_echo(Box::new(console))?;
     if let Some(input) = guest.take_input() {
         thread::spawn(move || pass_on_typing(input));
     }

@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     symbols: bool,
     #[command(flatten)]
+    mode: build::ModeOption,
+    #[command(flatten)]
     toolchain: toolchain::Options,
 }
 
@@ -43,7 +45,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         }
     };
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
-    let images = build::images(&workspace, &toolchain, &programs, None)?;
+    let mode = arguments.mode.mode();
+    let images = build::images(&workspace, &toolchain, mode, &programs, None)?;
     for (program, image) in programs.iter().zip(&images) {
         println!("{:24} {:>9} bytes", program.name, fs::metadata(image)?.len());
         let linked = image.with_extension("elf");

@@ -1,31 +1,54 @@
 //! System tests: every promise of the harness, kept on virtual machines, two at a time.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use elone_harness::{Context, Scenario, scenarios};
+use elone_harness::{Context, Images, LeftOut, Mode, Scenario, scenarios};
 
 use crate::images::Builder;
-use crate::promises;
+use crate::scratch::Scratch;
 use crate::tally::Tally;
 use crate::test::Selection;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
+use crate::{packages, promises, report};
 
 /// How many machines run at a time: more would make each other late.
 const AT_A_TIME: usize = 2;
 
+/// A scenario in one mode.
+#[derive(Clone, Copy)]
+struct Run {
+    scenario: Scenario,
+    mode: Mode,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scenario.name)?;
+        match self.mode {
+            Mode::Joined => Ok(()),
+            Mode::Contained => f.write_str(" (contained)"),
+        }
+    }
+}
+
 /// What of the system tests is selected.
-fn selected(selection: &Selection) -> Vec<Scenario> {
-    let mut scenarios = [&scenarios::all(), promises::SCENARIOS].concat();
-    scenarios.retain(|scenario| selection.takes(scenario.name, scenario.pace));
-    scenarios
+fn selected(selection: &Selection) -> Vec<Run> {
+    let own = [promises::SCENARIOS, packages::SCENARIOS, report::promises::SCENARIOS];
+    let scenarios = [scenarios::all(), own.concat()].concat();
+    let in_modes = |scenario: Scenario| {
+        selection.modes(&scenario).map(move |mode| Run { scenario, mode })
+    };
+    scenarios.into_iter().flat_map(in_modes).collect()
 }
 
 /// Whether there is anything to do, and so to install.
@@ -39,64 +62,94 @@ pub(crate) fn run(
     toolchain: &Toolchain,
     selection: &Selection,
 ) -> Result<Tally> {
-    let scenarios = selected(selection);
-    if scenarios.is_empty() {
+    let runs = selected(selection);
+    if runs.is_empty() {
         return Ok(Tally::default());
     }
     let images = Builder::new(workspace, toolchain);
     if selection.is_everything() {
-        eprintln!("building the images of {} system tests", scenarios.len());
-        images.build_all();
+        let begin = Instant::now();
+        eprintln!("building the images of {} system tests", runs.len());
+        for mode in [Mode::Joined, Mode::Contained] {
+            if runs.iter().any(|run| run.mode == mode) {
+                images.build_all(mode);
+            }
+        }
+        eprintln!("built in {:.1} s", begin.elapsed().as_secs_f32());
     }
     eprintln!("system tests");
-    let scratch = workspace.root.join("target/scratch");
-    fs::create_dir_all(&scratch)?;
-    let context = Context { images: Arc::new(images), boards: workspace.boards(), scratch };
-    Ok(run_all(scenarios, &context))
+    let scratch = Scratch::claim(&workspace.root.join("target/scratch"))?;
+    Ok(run_all(runs, &Arc::new(images), &workspace.boards(), &scratch.directory))
 }
 
-fn run_all(scenarios: Vec<Scenario>, context: &Context) -> Tally {
-    let queue = Arc::new(Mutex::new(VecDeque::from(scenarios)));
+fn run_all<I: Images + 'static>(
+    runs: Vec<Run>,
+    images: &Arc<I>,
+    boards: &Path,
+    scratch: &Path,
+) -> Tally {
+    let queue = Mutex::new(VecDeque::from(runs));
     let (report, reports) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
-            let (queue, report) = (Arc::clone(&queue), report.clone());
+            let (queue, report) = (&queue, report.clone());
             scope.spawn(move || {
                 loop {
-                    let scenario = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some(scenario) = scenario else { break };
+                    let run = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(run) = run else { break };
                     let begin = Instant::now();
-                    let result = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(context)));
-                    let result = result.unwrap_or_else(|_| Err(anyhow!("it panicked")));
+                    let result = one(run, Arc::clone(images) as _, boards, scratch);
                     // Nobody listens any more only if the run is over.
-                    let _ = report.send((scenario.name, begin.elapsed(), result));
+                    let _ = report.send((run, begin.elapsed(), result));
                 }
             });
         }
         drop(report);
         let mut tally = Tally::default();
-        for (name, took, result) in reports {
-            match result {
-                Ok(()) => {
-                    println!("ok {name} ({:.1} s)", took.as_secs_f32());
-                    tally += Tally::PASSED;
-                }
-                Err(error) => {
-                    println!("FAILED {name}: {error:#}");
-                    tally += Tally::FAILED;
-                }
-            }
+        for (run, took, result) in reports {
+            tally += verdict(run, took, result);
         }
         tally
     })
 }
 
+/// Runs a scenario with a scratch directory of its own, which is kept if it fails.
+fn one(run: Run, images: Arc<dyn Images>, boards: &Path, scratch: &Path) -> Result<()> {
+    let Run { scenario, mode } = run;
+    let name = run.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let scratch = scratch.join(name);
+    fs::create_dir_all(&scratch)?;
+    let boards = boards.to_owned();
+    let context = Context { images, boards, scratch: scratch.clone(), mode };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&context)));
+    let result = result.unwrap_or_else(|_| Err(anyhow!("it panicked")));
+    if result.is_ok() {
+        fs::remove_dir_all(&scratch)?;
+    }
+    result
+}
+
+/// Says how a scenario went, and counts it.
+fn verdict(run: Run, took: Duration, result: Result<()>) -> Tally {
+    let Err(error) = result else {
+        println!("ok {run} ({:.1} s)", took.as_secs_f32());
+        return Tally::PASSED;
+    };
+    if let Some(reason) = error.downcast_ref::<LeftOut>() {
+        println!("left out: {run}: {reason}");
+        return Tally::SKIPPED;
+    }
+    println!("FAILED {run}: {error:#}");
+    Tally::FAILED
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::{env, process};
 
     use anyhow::bail;
-    use elone_harness::{Images, Pace};
+    use elone_harness::{Modes, Pace};
 
     use super::*;
     use crate::workspace::Kind;
@@ -105,24 +158,31 @@ mod tests {
     struct NoImages;
 
     impl Images for NoImages {
-        fn image(&self, name: &str) -> Result<PathBuf> {
+        fn image(&self, name: &str, _: Mode) -> Result<PathBuf> {
             bail!("{name} was not built")
         }
     }
 
+    fn run(name: &'static str, run: fn(&Context) -> Result<()>) -> Run {
+        let scenario = Scenario { name, pace: Pace::Quick, modes: Modes::Both, run };
+        Run { scenario, mode: Mode::Contained }
+    }
+
     #[test]
     fn a_test_that_fails_or_panics_is_counted_and_the_others_run() {
-        let here = PathBuf::from(".");
-        let context = Context { images: Arc::new(NoImages), boards: here.clone(), scratch: here };
-        let scenario = |name, run| Scenario { name, pace: Pace::Quick, run };
-        let scenarios = vec![
-            scenario("fails", |_| bail!("on purpose")),
-            scenario("panics", |_| panic!("on purpose")),
-            scenario("passes", |_| Ok(())),
-            scenario("has no image", |context| context.image("hello").map(drop)),
+        let scratch = env::temp_dir().join(format!("elone-systems-{}", process::id()));
+        let runs = vec![
+            run("a::fails", |_| bail!("on purpose")),
+            run("a::panics", |_| panic!("on purpose")),
+            run("a::passes", |context| Ok(fs::write(context.scratch.join("file"), "")?)),
+            run("a::is_left_out", |_| Err(LeftOut("on purpose".to_owned()).into())),
+            run("a::has_no_image", |context| context.image("hello").map(drop)),
         ];
-        let tally = run_all(scenarios, &context);
-        assert_eq!(tally, Tally { passed: 1, failed: 3, skipped: 0 });
+        let tally = run_all(runs, &Arc::new(NoImages), Path::new("."), &scratch);
+        assert_eq!(tally, Tally { passed: 1, failed: 3, skipped: 1 });
+        assert!(scratch.join("a--fails--contained-").is_dir());
+        assert!(!scratch.join("a--passes--contained-").exists());
+        fs::remove_dir_all(scratch).unwrap();
     }
 
     #[test]
@@ -138,9 +198,11 @@ mod tests {
     #[test]
     fn every_unikernel_is_in_a_scenario() {
         let workspace = Workspace::read().unwrap();
-        let sources = fs::read_dir(workspace.root.join("tests/harness/src/scenarios")).unwrap();
-        let sources: String =
-            sources.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        let sources = ["tests/harness/src/scenarios", "xtask/src", "xtask/src/report"];
+        let sources = sources.iter().flat_map(|place| fs::read_dir(workspace.root.join(place)));
+        let files = sources.flatten().map(|entry| entry.unwrap().path());
+        let files = files.filter(|file| file.is_file());
+        let sources: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
         let mut forgotten: Vec<_> =
             workspace.of(Kind::Unikernel).map(|program| program.name.as_str()).collect();
         forgotten.retain(|name| !sources.contains(&format!("\"{name}\"")));

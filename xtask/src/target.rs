@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use elone_harness::Mode;
 use serde_json::Value;
 
 use crate::toolchain::Toolchain;
@@ -16,8 +17,8 @@ use crate::workspace::Workspace;
 /// What images are built for: no operating system, and floating point in registers.
 pub(crate) const NAME: &str = "aarch64-unknown-none";
 
-/// How every image is compiled and linked. What depends on this machine is added to it in
-/// [`rustflags`], and the linker script says the rest.
+/// How everything in an image is compiled. What depends on this machine is added to it in
+/// [`rustflags`].
 const RUSTFLAGS: &[&str] = &[
     // The kernel maps the image where it is linked, wherever it was loaded.
     "-Crelocation-model=static",
@@ -25,32 +26,40 @@ const RUSTFLAGS: &[&str] = &[
     "-Ctarget-feature=-strict-align",
     // A fault's report walks the frames.
     "-Cforce-frame-pointers=yes",
-    // Permissions change at page boundaries, and pages have 4 KiB.
-    "-Clink-arg=-z",
-    "-Clink-arg=max-page-size=4096",
-    // Ties a report to the file that can explain it.
-    "-Clink-arg=--build-id",
-    // Functions with the same instructions need be there only once.
-    "-Clink-arg=--icf=all",
 ];
+
+/// How everything is linked, by whomever.
+pub(crate) const LINK_ARGUMENTS: &[&str] = &[
+    // Permissions change at page boundaries, and pages have 4 KiB.
+    "-z",
+    "max-page-size=4096",
+    // Ties a report to the file that can explain it.
+    "--build-id",
+    // Functions with the same instructions need be there only once.
+    "--icf=all",
+];
+
+/// How an image is laid out, below the workspace's root.
+pub(crate) const IMAGE_SCRIPT: &str = "hal/image.ld";
 
 /// What of the standard library is built along.
 const BUILD_STD: &str = "-Zbuild-std=core,alloc";
 
-/// A cargo command for the target. It has a directory of its own, so that builds for the target and
+/// A cargo command for the target. Each mode has a directory of its own, so that builds for them and
 /// for this machine do not undo each other.
 pub(crate) fn cargo(
     workspace: &Workspace,
     toolchain: &Toolchain,
+    mode: Mode,
     subcommand: &str,
 ) -> Result<Command> {
     let mut command = toolchain.cargo();
     command.arg(subcommand).args([BUILD_STD, "--target", NAME, "--target-dir"]);
-    command.arg(directory(workspace, toolchain)).current_dir(&workspace.root);
+    command.arg(directory(workspace, toolchain, mode)).current_dir(&workspace.root);
     let colours =
         if std::io::stderr().is_terminal() { "json-diagnostic-rendered-ansi" } else { "json" };
     command.args(["--message-format", colours]);
-    let flags = rustflags(workspace, toolchain)?;
+    let flags = rustflags(workspace, toolchain, mode)?;
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}".as_ref()));
     Ok(command)
 }
@@ -71,19 +80,46 @@ pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
 }
 
 /// Where builds for the target are: each kind of toolchain has its own, as compilers do not share.
-pub(crate) fn directory(workspace: &Workspace, toolchain: &Toolchain) -> PathBuf {
-    workspace.root.join("target").join(toolchain.place("image"))
+fn directory(workspace: &Workspace, toolchain: &Toolchain, mode: Mode) -> PathBuf {
+    let name = match mode {
+        Mode::Joined => "image",
+        Mode::Contained => "contained",
+    };
+    workspace.root.join("target").join(toolchain.place(name))
 }
 
-fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<OsString>> {
+/// Where the programs and libraries of a profile are.
+pub(crate) fn outputs(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    mode: Mode,
+    profile: &str,
+) -> PathBuf {
+    directory(workspace, toolchain, mode).join(NAME).join(profile)
+}
+
+/// The linker script of what cargo links in this mode: the image, or the application alone. The
+/// kernel around a contained application is linked afterwards, with the image's.
+fn script(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Joined => IMAGE_SCRIPT,
+        Mode::Contained => "app/elone/application.ld",
+    }
+}
+
+fn rustflags(workspace: &Workspace, toolchain: &Toolchain, mode: Mode) -> Result<Vec<OsString>> {
     let mut flags: Vec<OsString> = RUSTFLAGS.iter().map(OsString::from).collect();
+    flags.extend(LINK_ARGUMENTS.iter().map(|argument| format!("-Clink-arg={argument}").into()));
+    if mode == Mode::Contained {
+        flags.push("--cfg=elone_contained".into());
+    }
     let mut flag = |prefix: &str, value: &Path, suffix: &str| {
         flags.push([prefix.as_ref(), value.as_os_str(), suffix.as_ref()].concat_into());
     };
     if let Some(linker) = &toolchain.linker {
         flag("-Clinker=", linker, "");
     }
-    flag("-Clink-arg=-T", &workspace.root.join("hal/image.ld"), "");
+    flag("-Clink-arg=-T", &workspace.root.join(script(mode)), "");
     // No path of this machine is in an image: the same source makes the same image everywhere.
     // The last one that fits counts.
     flag("--remap-path-prefix=", &workspace.root, "=elone");

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use elone_harness::Pace;
+use elone_harness::{Mode, Modes, Pace, Scenario};
 
 use crate::tally::Tally;
 use crate::toolchain::{self, Toolchain};
@@ -24,7 +24,8 @@ const NOT_ON_THE_HOST: [&str; 1] = ["elone-unikernels"];
 Examples:
   cargo xtask test                 everything
   cargo xtask test --quick         without Miri and without what takes minutes
-  cargo xtask test boot::          the tests with boot:: in their names")]
+  cargo xtask test boot::          the tests with boot:: in their names
+  cargo xtask test --contained     system tests in contained mode alone")]
 pub(crate) struct Arguments {
     /// Only the tests with one of these in their names
     #[arg(value_name = "NAME")]
@@ -32,6 +33,12 @@ pub(crate) struct Arguments {
     /// Leave out Miri and what takes minutes
     #[arg(long)]
     quick: bool,
+    /// Only the system tests of contained mode
+    #[arg(long, conflicts_with = "joined")]
+    contained: bool,
+    /// Only the system tests of joined mode
+    #[arg(long)]
+    joined: bool,
     #[command(flatten)]
     toolchain: toolchain::Options,
 }
@@ -41,24 +48,39 @@ pub(crate) struct Arguments {
 pub(crate) struct Selection {
     names: Vec<String>,
     slowest: Pace,
+    modes: Modes,
 }
 
 impl Selection {
+    fn of(arguments: &Arguments) -> Self {
+        let slowest = if arguments.quick { Pace::Quick } else { Pace::Long };
+        let modes = match (arguments.joined, arguments.contained) {
+            (true, _) => Modes::Only(Mode::Joined),
+            (_, true) => Modes::Only(Mode::Contained),
+            _ => Modes::Both,
+        };
+        Self { names: arguments.names.clone(), slowest, modes }
+    }
+
     /// Whether no name was given.
     pub(crate) fn is_everything(&self) -> bool {
         self.names.is_empty()
     }
 
-    pub(crate) fn takes(&self, name: &str, pace: Pace) -> bool {
-        let named = self.names.is_empty() || self.names.iter().any(|part| name.contains(part));
-        named && (pace == Pace::Quick || self.slowest == Pace::Long)
+    /// The modes in which a scenario is to be run.
+    pub(crate) fn modes(&self, scenario: &Scenario) -> impl Iterator<Item = Mode> + use<> {
+        let named =
+            self.names.is_empty() || self.names.iter().any(|part| scenario.name.contains(part));
+        let taken = named && (scenario.pace == Pace::Quick || self.slowest == Pace::Long);
+        let (asked, promised) = (self.modes, scenario.modes);
+        let modes = [Mode::Joined, Mode::Contained].into_iter();
+        modes.filter(move |&mode| taken && asked.include(mode) && promised.include(mode))
     }
 }
 
 pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Arc::new(Workspace::read()?);
-    let slowest = if arguments.quick { Pace::Quick } else { Pace::Long };
-    let selection = Selection { names: arguments.names.clone(), slowest };
+    let selection = Selection::of(arguments);
 
     // What is missing is told, or installed, before anything takes time.
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
@@ -67,7 +89,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     }
     let mut tally = on_the_host(&workspace, &selection)?;
     // What Miri runs are host tests: where no name of theirs was asked for, there is nothing to do.
-    let miri = slowest == Pace::Long && tally != Tally::default();
+    let miri = selection.slowest == Pace::Long && tally != Tally::default();
     tally += systems::run(&workspace, &toolchain, &selection)?;
     if miri {
         tally += miri::run(&workspace, &selection)?;
@@ -134,15 +156,36 @@ mod tests {
     use super::*;
 
     fn selection(names: &[&str], slowest: Pace) -> Selection {
-        Selection { names: names.iter().map(|&name| name.to_owned()).collect(), slowest }
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        Selection { names, slowest, modes: Modes::Both }
+    }
+
+    fn scenario(pace: Pace, modes: Modes) -> Scenario {
+        Scenario { name: "boot::hello", pace, modes, run: |_| Ok(()) }
     }
 
     #[test]
     fn names_and_pace_select() {
-        assert!(selection(&[], Pace::Long).takes("boot::hello", Pace::Long));
-        assert!(!selection(&[], Pace::Quick).takes("boot::hello", Pace::Long));
-        assert!(selection(&["x", "hell"], Pace::Quick).takes("boot::hello", Pace::Quick));
-        assert!(!selection(&["x"], Pace::Quick).takes("boot::hello", Pace::Quick));
+        let takes = |selection: &Selection, pace| {
+            selection.modes(&scenario(pace, Modes::Both)).count() == 2
+        };
+        assert!(takes(&selection(&[], Pace::Long), Pace::Long));
+        assert!(!takes(&selection(&[], Pace::Quick), Pace::Long));
+        assert!(takes(&selection(&["x", "hell"], Pace::Quick), Pace::Quick));
+        assert!(!takes(&selection(&["x"], Pace::Quick), Pace::Quick));
+    }
+
+    #[test]
+    fn a_mode_is_run_that_is_promised_and_asked_for() {
+        use Mode::{Contained, Joined};
+        let modes = |asked, promised| {
+            let selection = Selection { modes: asked, ..selection(&[], Pace::Quick) };
+            selection.modes(&scenario(Pace::Quick, promised)).collect::<Vec<_>>()
+        };
+        assert_eq!(modes(Modes::Both, Modes::Both), [Joined, Contained]);
+        assert_eq!(modes(Modes::Only(Joined), Modes::Both), [Joined]);
+        assert_eq!(modes(Modes::Both, Modes::Only(Contained)), [Contained]);
+        assert_eq!(modes(Modes::Only(Joined), Modes::Only(Contained)), []);
     }
 
     fn counted(script: &str) -> Tally {

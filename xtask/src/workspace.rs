@@ -96,8 +96,13 @@ impl Workspace {
         self.root.join("boards")
     }
 
+    /// Where everything that is built goes.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join("target")
+    }
+
     pub(crate) fn images(&self, toolchain: &Toolchain) -> PathBuf {
-        self.root.join("target").join(toolchain.place("images"))
+        self.target().join(toolchain.place("images"))
     }
 }
 

@@ -23,28 +23,32 @@
 //! ```
 //!
 //! Everything runs on one core, in one stack, one task at a time, so nothing here is `Send`, and
-//! nothing takes a lock. The same source runs at EL1 joined with the kernel, and on the
-//! developer's machine, where [`host`] answers the gate's calls.
+//! nothing takes a lock. The same source runs at EL1 joined with the kernel, at EL0 contained by it,
+//! and on the developer's machine, where [`host`] answers the gate's calls.
 #![no_std]
 
 extern crate alloc;
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
-// The provider line: links the kernel, which answers the gate's calls, into the image.
-#[cfg(target_os = "none")]
+// The provider line: who answers the gate's calls. Here the kernel itself, linked into the image;
+// contained, the stubs of `contained`; on the developer's machine, `host`.
+#[cfg(all(target_os = "none", not(elone_contained)))]
 extern crate elone_kernel as _;
 
 #[macro_use]
 mod local;
 
 pub mod console;
+#[cfg(all(target_os = "none", elone_contained))]
+mod contained;
 pub mod copy;
 pub mod entropy;
 mod error;
 pub mod heap;
 #[cfg(not(target_os = "none"))]
 pub mod host;
+mod line;
 mod logger;
 pub mod net;
 mod platform;

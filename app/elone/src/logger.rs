@@ -3,10 +3,12 @@
 //! Joined with the kernel they go to the kernel's logger, which is set before the application
 //! starts. Elsewhere they go to this one, which writes the same lines over the gate.
 
-use core::fmt::{self, Write};
+use core::fmt::Write;
 
 use elone_gate::{Verbosity, calls};
 use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::line::Line;
 
 /// Longer lines are cut. One line is one call, so that lines never mix.
 const LONGEST_LINE: usize = 256;
@@ -39,7 +41,7 @@ impl Log for Logger {
         }
         let microseconds = calls::now().0 / 1_000;
         let (seconds, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
-        let mut line = Line { bytes: [0; LONGEST_LINE], length: 0 };
+        let mut line = Line::<LONGEST_LINE>::new();
         // A line that is too long is cut, which is all that an error could say.
         let _ = write!(
             line,
@@ -48,25 +50,8 @@ impl Log for Logger {
             record.target().split("::").next().unwrap_or_default(),
             record.args()
         );
-        line.bytes[line.length] = b'\n';
-        calls::console_write(&line.bytes[..=line.length]);
+        calls::console_write(line.ended());
     }
 
     fn flush(&self) {}
-}
-
-/// A line in the making; there is always room for its end.
-struct Line {
-    bytes: [u8; LONGEST_LINE],
-    length: usize,
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = LONGEST_LINE - 1 - self.length;
-        let taken = text.len().min(room);
-        self.bytes[self.length..self.length + taken].copy_from_slice(&text.as_bytes()[..taken]);
-        self.length += taken;
-        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
-    }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::{Future, poll_fn};
 
-use elone_gate::{MachineInfo, Start};
+use elone_gate::{MachineInfo, Past, Start};
 use embassy_executor::Spawner;
 
 use crate::console::Console;
@@ -27,6 +27,14 @@ impl Platform {
     #[must_use]
     pub const fn machine(&self) -> &'static MachineInfo {
         &self.start.machine
+    }
+
+    /// What became of earlier starts: how often the application was started again, and the latest
+    /// fault's report. The report holds what the application said, so it is text to be shown, with
+    /// care, and nothing to be believed.
+    #[must_use]
+    pub const fn past(&self) -> &'static Past {
+        &self.start.past
     }
 
     /// How the operator wants the network to be set up: the setting `ip=`.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
+use elone::gate::Past;
 use elone::host::{Image, Machine};
 use elone::storage::BlockDevice;
 use elone::time::{Duration, Instant, Timer, with_timeout};
@@ -300,4 +301,14 @@ fn a_read_only_disk_refuses_writes() {
         Ok::<_, Error>(())
     });
     assert_eq!(status, 0);
+}
+
+#[test]
+fn what_became_of_earlier_starts_is_told() {
+    let run = |machine: Machine, expected: Past| {
+        machine.run(async move |platform: Platform| assert_eq!(*platform.past(), expected))
+    };
+    assert_eq!(run(Machine::new(""), Past::default()), 0);
+    let past = Past { restarts: 2, faults: 3, report: "FAULT class=hang esr=0x0\n" };
+    assert_eq!(run(Machine::new("").past(past), past), 0);
 }

@@ -21,7 +21,7 @@ use embassy_time_driver::Driver;
 use embedded_io_async::{ErrorType, Read, Write};
 use gateway::Gateway;
 use gateway::http::{self, Buffers};
-use gateway::machine::{About, Heap, Machine, Network};
+use gateway::machine::{About, Heap, Machine, Network, Past};
 
 /// What a load generator sends.
 const REQUEST: &[u8] =
@@ -94,6 +94,10 @@ struct Nothing;
 
 impl Machine for Nothing {
     fn about(&self) -> &About {
+        unreachable!("only /health is asked for")
+    }
+
+    fn past(&self) -> &Past {
         unreachable!("only /health is asked for")
     }
 

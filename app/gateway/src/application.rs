@@ -5,7 +5,7 @@ use elone::net::Net;
 use elone::{Platform, info};
 use gateway::Gateway;
 use gateway::attend::{LIMIT, SPARE, attend};
-use gateway::machine::{About, Configured, Heap, Machine, Network};
+use gateway::machine::{About, Configured, Heap, Machine, Network, Past};
 use gateway::turnstile::Turnstile;
 
 /// HTTP (RFC 9110, section 4.2.1).
@@ -31,6 +31,7 @@ pub(crate) async fn run(platform: Platform) -> Result<(), elone::Error> {
 /// The machine that Elone runs on.
 struct Elone {
     about: About,
+    past: Past,
     configured: Configured,
     net: Net,
 }
@@ -48,17 +49,28 @@ impl Elone {
             memory: machine.memory,
             version: machine.version,
         };
+        let past = platform.past();
+        let past = Past {
+            restarts: past.restarts.into(),
+            faults: past.faults.into(),
+            last_fault: past.class(),
+            report: past.report,
+        };
         let configured = match platform.network() {
             elone::gate::Network::Dhcp => Configured::Dhcp,
             elone::gate::Network::Static { .. } => Configured::Static,
         };
-        Self { about, configured, net }
+        Self { about, past, configured, net }
     }
 }
 
 impl Machine for Elone {
     fn about(&self) -> &About {
         &self.about
+    }
+
+    fn past(&self) -> &Past {
+        &self.past
     }
 
     fn network(&self) -> Network {

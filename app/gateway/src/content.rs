@@ -4,6 +4,7 @@ mod format;
 mod list;
 mod metrics;
 pub mod page;
+mod report;
 mod status;
 
 use core::fmt::{self, Write};
@@ -15,6 +16,7 @@ use crate::machine::Machine;
 pub use list::List;
 pub use metrics::Metrics;
 pub use page::Page;
+pub use report::Report;
 pub use status::StatusReport;
 
 /// The content of a response.
@@ -30,6 +32,8 @@ pub enum Content<'g, M> {
     Status(StatusReport<'g, M>),
     /// `GET /api/readings`.
     List(List<'g, M>),
+    /// `GET /report`.
+    Report(Report),
     /// `POST /api/readings`: the numbers of what was stored.
     Stored {
         /// The first one's.
@@ -54,6 +58,7 @@ impl<M: Machine> Body for Content<'_, M> {
             Self::Metrics(metrics) => metrics.write(output),
             Self::Status(report) => report.write(output),
             Self::List(list) => list.write(output),
+            Self::Report(report) => report.write(output),
             Self::Stored { first, last } => stored(*first, *last, output),
         }
     }

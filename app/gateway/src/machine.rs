@@ -9,6 +9,8 @@ use core::net::IpAddr;
 pub trait Machine {
     /// What it is; does not change.
     fn about(&self) -> &About;
+    /// What became of earlier starts; does not change.
+    fn past(&self) -> &Past;
     /// The network interface at this moment.
     fn network(&self) -> Network;
     /// The application's heap at this moment.
@@ -36,6 +38,38 @@ pub struct About {
     pub memory: u64,
     /// The kernel's name and version.
     pub version: &'static str,
+}
+
+/// What became of earlier starts, as far as anybody remembers.
+///
+/// The text in it is not to be trusted: a report holds what an application said at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Past {
+    /// How often the application was started again after a fault.
+    pub restarts: u64,
+    /// How many faults were reported.
+    pub faults: u64,
+    /// The latest one's class, as in `write-abort`. Of a long one the first bytes are shown.
+    pub last_fault: Option<&'static str>,
+    /// The latest report; empty where there is none.
+    pub report: &'static str,
+}
+
+impl Past {
+    /// Longer than any class, and short enough for every place where one is shown, in bytes.
+    const CLASS: usize = 64;
+
+    /// The latest fault's class, cut to what can be shown.
+    #[must_use]
+    pub fn class(&self) -> Option<&'static str> {
+        self.last_fault.map(|class| &class[..class.floor_char_boundary(Self::CLASS)])
+    }
+
+    /// Whether there was anything.
+    #[must_use]
+    pub const fn is_eventful(&self) -> bool {
+        self.restarts > 0 || self.faults > 0 || self.last_fault.is_some()
+    }
 }
 
 /// How the interface came to its address.

@@ -5,11 +5,12 @@
 //! | `/`             | GET, HEAD       | the page                                               |
 //! | `/health`       | GET, HEAD       | that the service lives, in a few bytes                 |
 //! | `/metrics`      | GET, HEAD       | counters, for Prometheus                               |
+//! | `/report`       | GET, HEAD       | the latest fault's report, or a line that there is none |
 //! | `/api/status`   | GET, HEAD       | what the page shows, as JSON                           |
 //! | `/api/readings` | GET, HEAD, POST | the readings: see [`Query`] and [`intake`]            |
 
 use crate::Gateway;
-use crate::content::{Content, List, Metrics, Page, page};
+use crate::content::{Content, List, Metrics, Page, Report, page};
 use crate::http::{Answer, Method, Refusal, Service, Status};
 use crate::intake;
 use crate::machine::Machine;
@@ -27,6 +28,8 @@ pub enum Route {
     Metrics,
     /// What the page shows.
     Status,
+    /// The latest fault's report.
+    Report,
     /// Readings.
     List(Query),
     /// To keep readings.
@@ -35,6 +38,11 @@ pub enum Route {
 
 /// Header fields of data.
 const JSON: &str = "Content-Type: application/json\r\nCache-Control: no-store\r\n\
+                    X-Content-Type-Options: nosniff\r\n";
+
+/// Header fields of text for people. Browsers must not take it for anything else: who wrote a
+/// report's words may have wished for that.
+const TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
                     X-Content-Type-Options: nosniff\r\n";
 
 /// Header fields of the Prometheus text format, version 0.0.4.
@@ -52,6 +60,7 @@ impl<'g, M: Machine> Service for &'g Gateway<M> {
             "/" => Route::Page,
             "/metrics" => Route::Metrics,
             "/api/status" => Route::Status,
+            "/report" => Route::Report,
             "/api/readings" => {
                 return match method {
                     Method::Get => Query::read(query).map(Route::List),
@@ -70,6 +79,7 @@ impl<'g, M: Machine> Service for &'g Gateway<M> {
             Route::Health => (Status::Ok, JSON, Content::Health(self)),
             Route::Metrics => (Status::Ok, METRICS, Content::Metrics(Metrics::new(self))),
             Route::Status => (Status::Ok, JSON, Content::status(self)),
+            Route::Report => (Status::Ok, TEXT, Content::Report(Report::new(self.machine.past()))),
             Route::List(query) => (Status::Ok, JSON, Content::List(List::new(self, query))),
             Route::Store => match self.store(content) {
                 Ok(stored) => (Status::Created, JSON, stored),

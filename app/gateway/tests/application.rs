@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration as Real;
 
 use elone::Platform;
+use elone::gate::Past;
 use elone::host::{Cable, Control, Machine};
 use elone::net::{Net, TcpSocket};
 use elone::time::{Duration, Timer, with_timeout};
@@ -21,8 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Boots a gateway and a client that runs `visit`; returns what the gateway's console said.
 fn visited(visit: impl AsyncFnOnce(Net, Control) + Send + 'static) -> String {
+    visited_with(Past::default(), visit)
+}
+
+/// As [`visited`], a gateway with a past.
+fn visited_with(past: Past, visit: impl AsyncFnOnce(Net, Control) + Send + 'static) -> String {
     let (near, plug) = Cable::new();
-    let machine = Machine::new("ip=10.0.2.15/24").net(plug);
+    let machine = Machine::new("ip=10.0.2.15/24").net(plug).past(past);
     let control = machine.control();
     let gateway = thread::spawn(move || machine.run(application::run));
 
@@ -90,6 +96,20 @@ fn a_client_is_served_and_the_log_says_where() {
         assert!(page.contains("10.0.2.15") && page.contains("<dd>static</dd>"));
     });
     assert!(log.contains(" gateway: listening on 10.0.2.15:80\n"), "{log}");
+}
+
+#[test]
+fn a_gateway_that_was_started_again_tells_why() {
+    const REPORT: &str = "FAULT class=write-abort esr=0x9600004f\n  said: <b>\nEND FAULT\n";
+    visited_with(Past { restarts: 1, faults: 1, report: REPORT }, async |net, _| {
+        let mut socket = connect(net).await;
+        socket.write_all(b"GET /report HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        assert!(read_to(&mut socket, REPORT).await.starts_with("HTTP/1.1 200 "));
+        socket.write_all(b"GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let status = read_to(&mut socket, "}\n").await;
+        let words = "\"restarts\":1,\"faults\":1,\"last_fault\":\"write-abort\"";
+        assert!(status.contains(words), "{status}");
+    });
 }
 
 #[test]

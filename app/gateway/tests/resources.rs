@@ -3,8 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
+use common::metrics::parsed;
 use common::{Client, gateway, get, post};
 use gateway::content::page::{FIELDS, TEMPLATE};
 use sha2::{Digest, Sha256};
@@ -64,7 +63,7 @@ fn the_page_needs_nothing_from_elsewhere() {
     for link in ["http://", "https://", "src=\"//", "href=\"//", "url(", "@import", "<iframe"] {
         assert!(!page.text().contains(link), "{link}");
     }
-    assert!(page.body.len() < 12 * 1024, "{} bytes", page.body.len());
+    assert!(page.body.len() < 13 * 1024, "{} bytes", page.body.len());
 }
 
 /// The policy names style and script by what they are; so if this fails, put in what it says.
@@ -86,7 +85,9 @@ fn the_policy_allows_this_page_and_no_other() {
 #[test]
 fn every_answer_says_how_it_is_to_be_treated() {
     let gateway = gateway();
-    for target in ["/", "/health", "/metrics", "/api/status", "/api/readings", "/nothing"] {
+    for target in
+        ["/", "/health", "/metrics", "/report", "/api/status", "/api/readings", "/nothing"]
+    {
         let response = get(gateway, target);
         assert_eq!(response.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
         assert_eq!(response.field("Cache-Control"), Some("no-store"), "{target}");
@@ -102,6 +103,7 @@ fn the_report_says_what_the_page_says() {
         r#"{"version":"Elone 9.8.7","machine":{"board":"linux,dummy-virt","core":"Cortex-A72","#,
         r#""interrupt_controller":"GICv3","hypervisor":"<KVM & \"friends\">","entered_at":"EL2","#,
         r#""running_at":"EL1","memory":134217728},"uptime":0.000,"time":1795347000,"#,
+        r#""restarts":0,"faults":0,"last_fault":null,"#,
         r#""network":{"address":"10.0.2.15","gateway":"10.0.2.2","mac":"52:54:00:12:34:56","#,
         r#""configured":"dhcp","received":4711,"sent":1174},"#,
         r#""connections":{"open":0,"limit":4,"accepted":0,"refused":0},"#,
@@ -181,55 +183,6 @@ fn a_list_that_is_sent_slowly_leaves_out_what_made_room() {
     assert!(list.text().ends_with("]}\n") && !list.text().contains("later"));
     assert!(list.text().contains("\"id\":1,") && list.text().contains("\"id\":1024,"));
     assert!(!list.text().contains("\"id\":400,"));
-}
-
-/// Reads the text format (Prometheus, exposition formats, version 0.0.4) and fails on anything
-/// that is not to its letter: names, types declared once and before, samples once, finite values.
-fn parsed(text: &str) -> BTreeMap<String, f64> {
-    assert!(text.ends_with('\n'));
-    let mut types = BTreeMap::new();
-    let mut samples = BTreeMap::new();
-    for line in text.lines() {
-        if let Some(comment) = line.strip_prefix("# ") {
-            let (kind, rest) = comment.split_once(' ').unwrap();
-            let (name, rest) = rest.split_once(' ').unwrap();
-            match kind {
-                "HELP" => assert!(!rest.is_empty()),
-                "TYPE" => {
-                    assert!(["counter", "gauge"].contains(&rest), "{line}");
-                    assert!(types.insert(name.to_owned(), rest.to_owned()).is_none(), "{line}");
-                }
-                _ => panic!("{line}"),
-            }
-            continue;
-        }
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let name = series.split('{').next().unwrap();
-        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{line}");
-        let kind = types.get(name).unwrap_or_else(|| panic!("{name} has no type"));
-        assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
-        labels(&series[name.len()..]);
-        let value: f64 = value.parse().unwrap();
-        assert!(value.is_finite());
-        assert!(samples.insert(series.to_owned(), value).is_none(), "{line} is there twice");
-    }
-    samples
-}
-
-fn labels(text: &str) {
-    let Some(inner) = text.strip_prefix('{') else { return assert_eq!(text, "") };
-    let mut rest = inner.strip_suffix('}').unwrap();
-    while !rest.is_empty() {
-        let (name, value) = rest.split_once("=\"").unwrap();
-        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{text}");
-        let mut escaped = false;
-        let end = value.find(|c| {
-            let ends = c == '"' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        });
-        rest = value[end.unwrap() + 1..].trim_start_matches(',');
-    }
 }
 
 fn base64(bytes: &[u8]) -> String {

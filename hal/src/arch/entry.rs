@@ -5,14 +5,15 @@ use core::arch::global_asm;
 use crate::address::PhysicalRange;
 
 global_asm!(include_str!("entry.s"));
-global_asm!(include_str!("vectors.s"));
-global_asm!(include_str!("memory.s"));
+global_asm!(include_str!("frame.s"), include_str!("vectors.s"), include_str!("user.s"));
 
 unsafe extern "C" {
     static __image_start: u8;
     static __image_end: u8;
     static __build_id: u8;
     static __build_id_end: u8;
+    static __application_start: u8;
+    static __application_end: u8;
 }
 
 unsafe extern "Rust" {
@@ -92,6 +93,16 @@ pub fn build_id() -> &'static [u8] {
     }
     // SAFETY: the linker script places the note, `length` bytes of it, in read-only data.
     unsafe { core::slice::from_raw_parts(start.wrapping_add(HEADER), length - HEADER) }
+}
+
+/// The application that was packed into the image to run at EL0; empty where it is linked with the
+/// kernel.
+#[must_use]
+pub fn application() -> &'static [u8] {
+    let start = &raw const __application_start;
+    let length = (&raw const __application_end).addr().saturating_sub(start.addr());
+    // SAFETY: the linker script places the package, `length` bytes of it, in read-only data.
+    unsafe { core::slice::from_raw_parts(start, length) }
 }
 
 /// Where the assembly arrives, on the boot stack, at the image's own address.

@@ -6,8 +6,9 @@ use core::ptr::NonNull;
 
 use buddy_system_allocator::Heap;
 
-use super::tables::{Mapper, Unclaimed};
-use crate::address::{PAGE, PhysicalAddress};
+use super::tables::Mapper;
+use super::unclaimed::Unclaimed;
+use crate::address::{PAGE, PhysicalRange};
 use crate::dma::DmaPool;
 
 /// Blocks of up to 2^38 bytes: all that the layout has room for.
@@ -42,8 +43,7 @@ impl Frames {
 
     /// Becomes the owner of `memory`.
     pub fn add(&mut self, memory: Unclaimed) {
-        let Unclaimed { start, length } = memory;
-        let start = start.addr().get();
+        let (start, length) = (memory.start(), memory.length());
         // SAFETY: mapped writable for good, and ours alone: `Unclaimed` says both.
         unsafe { self.heap.add_to_heap(start, start + length) };
     }
@@ -56,23 +56,26 @@ impl Frames {
 
     /// Takes `length` bytes, physically contiguous, for devices. They are never given back.
     pub fn dma_pool(&mut self, length: usize, mapper: &Mapper) -> Option<DmaPool> {
-        let start = self.take(length.next_power_of_two().max(PAGE))?;
-        let physical = PhysicalAddress(mapper.physical(start));
-        // SAFETY: mapped writable for good, contiguous as one block of the buddy allocator is, and
-        // taken from it for good.
-        Some(unsafe { DmaPool::new(start, physical, length.next_power_of_two().max(PAGE)) })
+        let memory = self.take(length.next_power_of_two().max(PAGE), mapper)?;
+        let start = NonNull::new(memory.start() as *mut u8)?;
+        // SAFETY: mapped writable for good, contiguous, and taken for good.
+        Some(unsafe { DmaPool::new(start, memory.physical().start(), memory.length()) })
     }
 
-    /// Takes the largest free block, as address and length.
-    pub fn take_largest(&mut self) -> Option<(usize, usize)> {
+    /// Takes the largest free block.
+    pub fn take_largest(&mut self, mapper: &Mapper) -> Option<Unclaimed> {
         let page_order = PAGE.trailing_zeros() as usize;
-        (page_order..ORDERS)
-            .rev()
-            .find_map(|order| Some((self.take(1 << order)?.addr().get(), 1 << order)))
+        (page_order..ORDERS).rev().find_map(|order| self.take(1 << order, mapper))
     }
 
     /// Takes a block of `length` bytes, a power of two, aligned to its length.
-    fn take(&mut self, length: usize) -> Option<NonNull<u8>> {
-        self.heap.alloc(Layout::from_size_align(length, length).ok()?).ok()
+    fn take(&mut self, length: usize, mapper: &Mapper) -> Option<Unclaimed> {
+        let start = self.heap.alloc(Layout::from_size_align(length, length).ok()?).ok()?;
+        let [_, offset] = mapper.offsets();
+        let physical = (start.addr().get() as u64).wrapping_sub(offset);
+        let physical = PhysicalRange::new(physical, length as u64)?;
+        // SAFETY: a block of what `add` was given, mapped writable for good, `offset` above where it
+        // lies; the allocator gives it to nobody else.
+        Some(unsafe { Unclaimed::new(start, physical) })
     }
 }

@@ -3,9 +3,8 @@
 //
 // Ordinary code runs on SP_EL0 (the first four vectors), so that exceptions find a stack of their
 // own, SP_EL1. The next four are exceptions while one is handled: they start afresh on the last
-// stack, since they may come from the stack they would be saved on.
-
-.equ FRAME, 816
+// stack, since they may come from the stack they would be saved on. The last four would be those of
+// AArch32, which nothing runs.
 
 .macro vector number
     .balign 128
@@ -31,6 +30,14 @@
     b       take_exception
 .endm
 
+// From EL0: back to whoever let it run (user.s), who lies on this stack.
+.macro from_application kind
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mov     x1, #\kind
+    b       leave_application
+.endm
+
 .section .vectors, "ax"
 .balign 2048
 .global vectors
@@ -43,10 +50,10 @@ vectors:
     last_vector 5
     last_vector 6
     last_vector 7
-    vector  8
-    vector  9
-    vector  10
-    vector  11
+    from_application 0
+    from_application 1
+    from_application 2
+    from_application 3
     vector  12
     vector  13
     vector  14
@@ -54,88 +61,9 @@ vectors:
 
 .section .text.vectors, "ax"
 take_exception:
-    stp     x4, x5, [sp, #32]
-    stp     x6, x7, [sp, #48]
-    stp     x8, x9, [sp, #64]
-    stp     x10, x11, [sp, #80]
-    stp     x12, x13, [sp, #96]
-    stp     x14, x15, [sp, #112]
-    stp     x16, x17, [sp, #128]
-    stp     x18, x19, [sp, #144]
-    stp     x20, x21, [sp, #160]
-    stp     x22, x23, [sp, #176]
-    stp     x24, x25, [sp, #192]
-    stp     x26, x27, [sp, #208]
-    stp     x28, x29, [sp, #224]
-    mrs     x2, sp_el0
-    stp     x30, x2, [sp, #240]
-    mrs     x2, elr_el1
-    mrs     x3, spsr_el1
-    stp     x2, x3, [sp, #256]
-    mrs     x2, esr_el1
-    mrs     x3, far_el1
-    stp     x2, x3, [sp, #272]
-    stp     q0, q1, [sp, #288]
-    stp     q2, q3, [sp, #320]
-    stp     q4, q5, [sp, #352]
-    stp     q6, q7, [sp, #384]
-    stp     q8, q9, [sp, #416]
-    stp     q10, q11, [sp, #448]
-    stp     q12, q13, [sp, #480]
-    stp     q14, q15, [sp, #512]
-    stp     q16, q17, [sp, #544]
-    stp     q18, q19, [sp, #576]
-    stp     q20, q21, [sp, #608]
-    stp     q22, q23, [sp, #640]
-    stp     q24, q25, [sp, #672]
-    stp     q26, q27, [sp, #704]
-    stp     q28, q29, [sp, #736]
-    stp     q30, q31, [sp, #768]
-    mrs     x2, fpsr
-    mrs     x3, fpcr
-    str     x2, [sp, #800]
-    str     x3, [sp, #808]
-
+    save_rest sp
     bl      elone_hal_exception
-
-    ldr     x2, [sp, #800]
-    ldr     x3, [sp, #808]
-    msr     fpsr, x2
-    msr     fpcr, x3
-    ldp     q0, q1, [sp, #288]
-    ldp     q2, q3, [sp, #320]
-    ldp     q4, q5, [sp, #352]
-    ldp     q6, q7, [sp, #384]
-    ldp     q8, q9, [sp, #416]
-    ldp     q10, q11, [sp, #448]
-    ldp     q12, q13, [sp, #480]
-    ldp     q14, q15, [sp, #512]
-    ldp     q16, q17, [sp, #544]
-    ldp     q18, q19, [sp, #576]
-    ldp     q20, q21, [sp, #608]
-    ldp     q22, q23, [sp, #640]
-    ldp     q24, q25, [sp, #672]
-    ldp     q26, q27, [sp, #704]
-    ldp     q28, q29, [sp, #736]
-    ldp     q30, q31, [sp, #768]
-    ldp     x2, x3, [sp, #256]
-    msr     elr_el1, x2
-    msr     spsr_el1, x3
-    ldp     x30, x2, [sp, #240]
-    msr     sp_el0, x2
-    ldp     x4, x5, [sp, #32]
-    ldp     x6, x7, [sp, #48]
-    ldp     x8, x9, [sp, #64]
-    ldp     x10, x11, [sp, #80]
-    ldp     x12, x13, [sp, #96]
-    ldp     x14, x15, [sp, #112]
-    ldp     x16, x17, [sp, #128]
-    ldp     x18, x19, [sp, #144]
-    ldp     x20, x21, [sp, #160]
-    ldp     x22, x23, [sp, #176]
-    ldp     x24, x25, [sp, #192]
-    ldp     x26, x27, [sp, #208]
-    ldp     x28, x29, [sp, #224]
+    load_rest sp
     ldp     x0, x1, [sp]
     ldp     x2, x3, [sp, #16]
     add     sp, sp, #FRAME

@@ -1,24 +1,14 @@
 //! The registers of a virtio device on memory-mapped transport, legacy or modern, honest or not.
 
+mod reset;
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+pub use self::reset::Quirks;
 use super::bus::{self, Registers, Width};
 use super::ring::{Chain, Ring};
 use crate::mmio::Window;
-
-/// What a test can make a device do wrong.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quirks {
-    /// The status never reads as 0 again.
-    pub stuck_reset: bool,
-    /// FEATURES_OK does not stay set.
-    pub refuses_features: bool,
-    /// Queues count as set up from the start.
-    pub queues_busy: bool,
-    /// The configuration changes at so many of its reads.
-    pub config_changes: u32,
-}
 
 /// What a device does when it is notified of a queue.
 pub type Service = Box<dyn FnMut(&mut Virtio, u16) + Send>;
@@ -41,6 +31,8 @@ pub struct Virtio {
     pub queues: Vec<Ring>,
     /// What it does wrong.
     pub quirks: Quirks,
+    /// What it still writes to memory, by address, before a slow reset ends.
+    pub last_words: Vec<(u64, Vec<u8>)>,
     /// What it does when it is notified.
     pub service: Option<Service>,
     /// Which queues it was notified of, in order.
@@ -55,6 +47,8 @@ pub struct Virtio {
     pub accesses: u32,
     /// The status register.
     pub status: u32,
+    /// Reads of the status until the reset that was begun ends.
+    resetting: Option<u32>,
     generation: u32,
     device_features_half: u32,
     driver_features_half: u32,
@@ -73,6 +67,7 @@ impl fmt::Debug for Virtio {
 const DRIVER_OK: u32 = 4;
 const FEATURES_OK: u32 = 8;
 const NEEDS_RESET: u32 = 64;
+const FAILED: u32 = 128;
 
 /// Feature bits that the ring is about.
 const EVENT_INDEX: u64 = 1 << 29;
@@ -94,6 +89,7 @@ impl Virtio {
             config: config.to_vec(),
             queues: longest.iter().map(ring).collect(),
             quirks: Quirks::default(),
+            last_words: vec![],
             service: None,
             notifications: vec![],
             interrupts: 0,
@@ -101,6 +97,7 @@ impl Virtio {
             resets: 0,
             accesses: 0,
             status: 0,
+            resetting: None,
             generation: 0,
             device_features_half: 0,
             driver_features_half: 0,
@@ -161,20 +158,14 @@ impl Virtio {
         self.version == 2
     }
 
-    /// Starts over, as after power-on.
-    fn reset(&mut self) {
-        self.status = if self.quirks.stuck_reset { 1 } else { 0 };
-        self.resets += 1;
-        self.accepted = 0;
-        self.interrupt_status = 0;
-        for queue in &mut self.queues {
-            *queue = Ring { max: queue.max, ready: self.quirks.queues_busy, ..Ring::default() };
-        }
-    }
-
     fn set_status(&mut self, status: u32) {
         if status == 0 {
-            return self.reset();
+            return self.begin_reset();
+        }
+        if self.resetting.is_some() {
+            assert!(status & FAILED != 0, "a driver waits for the end of a reset (2.4.2)");
+            self.status |= status;
+            return;
         }
         assert_eq!(self.status & !status & !NEEDS_RESET, 0, "a driver clears no bits (2.1.1)");
         self.status = status;
@@ -265,7 +256,7 @@ impl Registers for Virtio {
             }
             0x044 if self.is_modern() => selected.map_or(0, |queue| u32::from(queue.ready)),
             0x060 => self.interrupt_status,
-            0x070 => self.status,
+            0x070 => self.read_status(),
             0x0fc if self.is_modern() => self.generation,
             _ => panic!("read of register {offset:#x}"),
         }

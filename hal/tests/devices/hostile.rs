@@ -217,7 +217,7 @@ fn a_hostile_entropy_source_or_console_is_reset() {
 
 /// One step of a device that does whatever comes to its mind. Once it has written over the
 /// descriptors, it no longer knows what it was given.
-fn mischief(device: &mut Virtio, random: &mut Random, lost: &mut bool) {
+pub(crate) fn mischief(device: &mut Virtio, random: &mut Random, lost: &mut bool) {
     let queue = (random.below(2) & 1) as u16;
     let number = (random.below(1 << 32) & 0xffff_ffff) as u32;
     let sane = !*lost && random.below(10) != 0;
@@ -242,7 +242,11 @@ fn mischief(device: &mut Virtio, random: &mut Random, lost: &mut bool) {
 }
 
 /// One step of a driver's user, who keeps a list of its own of what it holds.
-fn use_of(net: &mut Net, held: &mut [bool; 128], random: &mut Random) -> Result<(), DeviceError> {
+pub(crate) fn use_of(
+    net: &mut Net,
+    held: &mut [bool; 128],
+    random: &mut Random,
+) -> Result<(), DeviceError> {
     let number = (random.below(128) & 0x7f) as u16;
     let owned = held[usize::from(number)];
     let mut passed = |number: u16, owned| {

@@ -3,11 +3,15 @@
 mod blk;
 mod common;
 mod console;
+mod drain;
 mod hostile;
 mod memory;
 mod net;
+mod now;
 mod queue;
 mod random;
+mod restart;
+mod restart_hostile;
 mod rng;
 mod serial;
 mod transport;

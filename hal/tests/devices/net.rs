@@ -20,7 +20,7 @@ pub(crate) fn header(version: u32) -> usize {
 }
 
 /// A network that sends everything back, with queues of `longest`.
-fn echo((version, features): (u32, u64), longest: u32) -> (Shared, Net) {
+pub(crate) fn echo((version, features): (u32, u64), longest: u32) -> (Shared, Net) {
     let device = Virtio::new(version, NET, features | MAC, &[longest, longest], &CONFIG);
     let (device, transport) = open_serving(device, honest::echo(header(version)));
     (device, Net::probe(transport, &mut pool()).expect("a network"))

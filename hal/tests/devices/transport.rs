@@ -11,7 +11,7 @@ use elone_hal::virtio::{DeviceId, Features, ProbeError, Transport};
 
 use crate::common::{BLOCK, ENTROPY, LEGACY, MODERN, NET, open, pool};
 
-const FAILED: u32 = 128;
+pub(crate) const FAILED: u32 = 128;
 
 fn source(version: u32) -> Virtio {
     Virtio::new(version, ENTROPY, 0, &[8], &[])
@@ -77,8 +77,20 @@ fn a_device_of_another_kind_is_left_alone() {
 fn a_reset_that_never_ends_is_given_up() {
     let mut device = source(MODERN);
     device.quirks.stuck_reset = true;
-    let (_, transport) = open(device);
+    let (device, transport) = open(device);
     assert_eq!(Rng::probe(transport, &mut pool()).expect_err("stuck"), ProbeError::ResetTimeout);
+    assert_eq!(device.lock().status & FAILED, FAILED);
+}
+
+#[test]
+fn a_slow_reset_is_waited_for() {
+    for version in [LEGACY, MODERN] {
+        let mut device = source(version);
+        device.quirks.slow_reset = 100;
+        let (device, transport) = open(device);
+        Rng::probe(transport, &mut pool()).expect("slow, not stuck");
+        assert_eq!(device.lock().resets, 1);
+    }
 }
 
 #[test]

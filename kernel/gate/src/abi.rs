@@ -45,9 +45,16 @@ pub struct Alleged {
 }
 
 impl Alleged {
-    /// The caller's slice.
+    /// The caller's slice, to be read.
+    #[must_use]
     pub fn of<T>(items: &[T]) -> Self {
-        Self { address: items.as_ptr().addr() as u64, count: items.len() as u64 }
+        Self { address: items.as_ptr().expose_provenance() as u64, count: items.len() as u64 }
+    }
+
+    /// The caller's slice, to be written to.
+    #[must_use]
+    pub fn of_mut<T>(items: &mut [T]) -> Self {
+        Self { address: items.as_mut_ptr().expose_provenance() as u64, count: items.len() as u64 }
     }
 
     /// A list for one call.

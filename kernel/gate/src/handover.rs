@@ -33,6 +33,19 @@ impl Counter {
 
 /// Writes a start down. Returns how many bytes it took; `None` if there was not enough room.
 pub fn encode(start: &Start, counter: Counter, bytes: &mut [u8]) -> Option<usize> {
+    let Past { restarts, faults, report } = start.past;
+    encode_again(start, (restarts, faults, report), counter, bytes)
+}
+
+/// As [`encode`], for an application that is started again: what became of it since is not in
+/// `start`, but in `past`, by the names of [`Past`] restarts, faults and report.
+pub fn encode_again(
+    start: &Start,
+    past: (u32, u32, &str),
+    counter: Counter,
+    bytes: &mut [u8],
+) -> Option<usize> {
+    let (restarts, faults, report) = past;
     let mut writer = Writer { bytes, length: 0 };
     writer.number(VERSION)?;
     writer.number(counter.start)?;
@@ -63,9 +76,9 @@ pub fn encode(start: &Start, counter: Counter, bytes: &mut [u8]) -> Option<usize
     }
     writer.text(start.settings)?;
     writer.number(start.verbosity.0.into())?;
-    writer.number(start.past.restarts.into())?;
-    writer.number(start.past.faults.into())?;
-    writer.text(start.past.report)?;
+    writer.number(restarts.into())?;
+    writer.number(faults.into())?;
+    writer.text(report)?;
     Some(writer.length)
 }
 
@@ -237,6 +250,16 @@ mod tests {
             assert_eq!(format!("{read:?}"), format!("{start:?}"));
             assert_eq!(counter, COUNTER);
         }
+    }
+
+    #[test]
+    fn another_start_tells_of_another_past() {
+        let mut bytes = std::vec![0; 4096];
+        let past = (7, 8, "FAULT class=panic\n");
+        let length = encode_again(&start(), past, COUNTER, &mut bytes).expect("there is room");
+        bytes.truncate(length);
+        let (read, _) = decode(Box::leak(bytes.into_boxed_slice())).expect("a start");
+        assert_eq!((read.past.restarts, read.past.faults, read.past.report), past);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod calls;
 mod error;
 mod gate;
 pub mod handover;
+pub mod package;
 mod start;
 mod types;
 

@@ -10,9 +10,11 @@
 //! A guest never outlives its owner: it dies when the value is dropped, and when the process that
 //! started it ends in whatever way.
 
+mod black_box;
 mod board;
 mod client;
 mod console;
+mod debugger;
 mod ending;
 mod forward;
 mod guest;
@@ -28,13 +30,15 @@ mod spawn;
 mod tree;
 mod wire;
 
+pub use black_box::black_box;
 pub use board::{Board, Console, Devices};
 pub use console::Stuck;
+pub use debugger::Debugger;
 pub use ending::{Ending, Shutdown};
 pub use forward::{Forward, Protocol};
 pub use guest::Guest;
 pub use machine::{Machine, Network, Resets};
 pub use qmp::Qmp;
-pub use scenario::{Context, Images, Pace, Scenario};
+pub use scenario::{Context, Images, LeftOut, Mode, Modes, Pace, Scenario};
 pub use spawn::spawn;
 pub use wire::Wire;

@@ -15,6 +15,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// Whether a quick run leaves it out.
     pub pace: Pace,
+    /// In which modes the promise is made.
+    pub modes: Modes,
     /// Keeps the promise, or says why not.
     pub run: fn(&Context) -> Result<()>,
 }
@@ -28,15 +30,54 @@ pub enum Pace {
     Long,
 }
 
+/// How application and kernel are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Linked together, both at EL1.
+    Joined,
+    /// Linked apart, the application at EL0.
+    Contained,
+}
+
+/// The modes that a promise is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modes {
+    /// It is kept in either mode, by the same test.
+    Both,
+    /// It is about this one alone.
+    Only(Mode),
+}
+
+impl Modes {
+    /// Whether `mode` is one of them.
+    #[must_use]
+    pub fn include(self, mode: Mode) -> bool {
+        self == Self::Both || self == Self::Only(mode)
+    }
+}
+
+/// Why a scenario was left out: an error by which it ends when this machine lacks what it takes.
+/// It counts as skipped, neither as passed nor as failed.
+#[derive(Clone, Debug)]
+pub struct LeftOut(pub String);
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LeftOut {}
+
 /// Where images come from. Whoever runs scenarios builds them: all beforehand, or each when it is
 /// first asked for.
 pub trait Images: fmt::Debug + Send + Sync {
-    /// The image of this application or tiny unikernel; the same name with `elf` at the end is the
-    /// linker's output.
+    /// The image of this application or tiny unikernel in this mode; the same name with `elf` at the
+    /// end is the linker's output, and a contained application's own with `app.elf`.
     ///
     /// # Errors
     /// There is no such program, or it does not build.
-    fn image(&self, name: &str) -> Result<PathBuf>;
+    fn image(&self, name: &str, mode: Mode) -> Result<PathBuf>;
 }
 
 /// What a scenario has at hand.
@@ -46,17 +87,26 @@ pub struct Context {
     pub images: Arc<dyn Images>,
     /// Where the board files are.
     pub boards: PathBuf,
-    /// Where a scenario may leave files; they are there to be looked at after a failure.
+    /// Where a scenario may leave files, its own alone; after a failure they are there to be looked
+    /// at.
     pub scratch: PathBuf,
+    /// The mode that images are in.
+    pub mode: Mode,
 }
 
 impl Context {
-    /// The image called `name`.
+    /// The mode in which the promise is to be kept now: for what must differ between the two.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The image called `name`, in this mode.
     ///
     /// # Errors
     /// There is no such program, or it does not build.
     pub fn image(&self, name: &str) -> Result<PathBuf> {
-        self.images.image(name)
+        self.images.image(name, self.mode)
     }
 
     /// A machine that boots the image called `name` on the board called `board`.
@@ -68,14 +118,23 @@ impl Context {
     }
 }
 
-/// Lists functions of a module as scenarios: `scenarios!["boot": Quick boots_at_el1, …]`.
+/// Lists functions of a module as scenarios, for both modes or `in` one:
+/// `scenarios!["boot": Quick boots_at_el1, Long in Contained restarts, …]`.
 macro_rules! scenarios {
-    ($area:literal: $($pace:ident $name:ident),* $(,)?) => {
+    ($area:literal: $($pace:ident $(in $mode:ident)? $name:ident),* $(,)?) => {
         &[$($crate::Scenario {
             name: concat!($area, "::", stringify!($name)),
             pace: $crate::Pace::$pace,
+            modes: $crate::scenario::modes!($($mode)?),
             run: $name,
         }),*]
     };
 }
 pub(crate) use scenarios;
+
+/// What stands behind `in`.
+macro_rules! modes {
+    () => { $crate::Modes::Both };
+    ($mode:ident) => { $crate::Modes::Only($crate::Mode::$mode) };
+}
+pub(crate) use modes;

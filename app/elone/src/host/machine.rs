@@ -30,6 +30,7 @@ pub struct Machine {
     settings: String,
     nets: Vec<Plug>,
     disks: Vec<Image>,
+    past: Past,
     signals: Arc<Signals>,
 }
 
@@ -75,8 +76,8 @@ impl Machine {
     /// A machine with nothing in it. `settings` are those of a boot: `key=value`, by blanks.
     #[must_use]
     pub fn new(settings: &str) -> Self {
-        let signals = Arc::default();
-        Self { settings: settings.to_string(), nets: Vec::new(), disks: Vec::new(), signals }
+        let (nets, disks, past) = (Vec::new(), Vec::new(), Past::default());
+        Self { settings: settings.to_string(), nets, disks, past, signals: Arc::default() }
     }
 
     /// Puts in a network interface with a cable plugged in.
@@ -90,6 +91,13 @@ impl Machine {
     #[must_use]
     pub fn disk(mut self, image: Image) -> Self {
         self.disks.push(image);
+        self
+    }
+
+    /// Gives it a past: earlier starts that ended in faults. Without this, it is new.
+    #[must_use]
+    pub const fn past(mut self, past: Past) -> Self {
+        self.past = past;
         self
     }
 
@@ -123,7 +131,7 @@ impl Machine {
         let disks = disks.map(|(image, at)| Disk::new(image, after + at, &self.signals)).collect();
         let running = Running { signals: self.signals, nets, disks };
         CURRENT.set(Some(Rc::new(running)));
-        let start = start_of(&self.settings);
+        let start = start_of(&self.settings, self.past);
         let result = panic::catch_unwind(AssertUnwindSafe(|| application(start)));
         CURRENT.set(None);
         result.unwrap_or_else(|payload: Box<dyn Any + Send>| {
@@ -193,7 +201,7 @@ pub(super) fn exit(status: u8) -> ! {
     panic::resume_unwind(Box::new(Exit(status)))
 }
 
-fn start_of(settings: &str) -> &'static Start {
+fn start_of(settings: &str, past: Past) -> &'static Start {
     // Leaked, as the machine's own lives as long as the machine.
     let settings: &'static str = Box::leak(settings.to_string().into_boxed_str());
     let machine = MachineInfo {
@@ -207,7 +215,6 @@ fn start_of(settings: &str) -> &'static Start {
         version: concat!("elone host ", env!("CARGO_PKG_VERSION")),
     };
     let network = settings::network(settings);
-    let (heap, past) = (MemoryRanges::NONE, Past::default());
-    let verbosity = Verbosity(3);
+    let (heap, verbosity) = (MemoryRanges::NONE, Verbosity(3));
     Box::leak(Box::new(Start { heap, machine, network, settings, verbosity, past }))
 }

@@ -15,6 +15,7 @@ mod nal;
 mod names;
 mod place;
 mod port;
+mod refusal;
 mod stack;
 mod table;
 mod tcp;

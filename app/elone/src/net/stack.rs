@@ -114,7 +114,10 @@ impl Inner {
             self.port.reclaim();
         }
         let place = match flow {
-            Flow::Tcp(segment) => self.table.route(&segment, now),
+            Flow::Tcp(segment) => match self.table.route(&segment, now) {
+                None => return self.refuse(now),
+                place => place,
+            },
             Flow::Neighbours => {
                 self.table.mark_all();
                 None

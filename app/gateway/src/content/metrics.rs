@@ -20,6 +20,7 @@ pub struct Metrics<'g, M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Info,
+    LastFault,
     Responses,
     Plain(usize),
     /// The last reading of each sensor: from the newest reading backwards.
@@ -48,6 +49,10 @@ impl<'g, M: Machine> Metrics<'g, M> {
         self.part = match self.part {
             Part::Info => {
                 self.info(output)?;
+                Part::LastFault
+            }
+            Part::LastFault => {
+                self.last_fault(output)?;
                 Part::Responses
             }
             Part::Responses => {
@@ -96,6 +101,15 @@ impl<'g, M: Machine> Metrics<'g, M> {
         output.write_str("} 1\n")
     }
 
+    /// Left out where there was none, as Prometheus wants it of what is not known.
+    fn last_fault(&self, output: &mut Output) -> fmt::Result {
+        let Some(class) = self.gateway.machine.past().class() else { return Ok(()) };
+        heading(output, "elone_last_fault_info", "gauge", "The latest fault; see /report.")?;
+        output.write_str("elone_last_fault_info{class=")?;
+        label(output, class)?;
+        output.write_str("} 1\n")
+    }
+
     fn responses(&self, output: &mut Output) -> fmt::Result {
         heading(output, "elone_http_responses_total", "counter", "Responses, by status class.")?;
         for class in [2, 4, 5] {
@@ -114,8 +128,11 @@ impl<'g, M: Machine> Metrics<'g, M> {
         let counter = |name, help, value| Some(Metric { name, kind: "counter", help, value });
         let seconds = self.gateway.uptime() / 1000;
         let (received, sent) = (network.received, network.sent);
+        let past = machine.past();
         [
             gauge("elone_uptime_seconds", "Time since the machine's start.", seconds),
+            counter("elone_faults_total", "Faults that were reported.", past.faults),
+            counter("elone_restarts_total", "Starts after a fault.", past.restarts),
             gauge("elone_memory_bytes", "All RAM of the machine.", machine.about().memory),
             heap.and_then(|h| gauge("elone_heap_used_bytes", "The heap that is in use.", h.used)),
             heap.and_then(|h| gauge("elone_heap_size_bytes", "The heap that there is.", h.size)),

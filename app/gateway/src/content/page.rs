@@ -18,8 +18,8 @@ pub const FIELDS: &str = "Content-Type: text/html; charset=utf-8\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\
     Content-Security-Policy: default-src 'none'; connect-src 'self'; img-src data:; \
-    style-src 'sha256-grD/V8W2ItJXA0ty4aIhTalvkJlgD0tuKUzQC2DXk3Q='; \
-    script-src 'sha256-EFTxB8SOfdUcq01Qtd7jtrUWNy8v6BM0evBNdq9O4CA='; \
+    style-src 'sha256-Mi+D06ECfPS0p4AxZ7Syx2b9KBvs1SEihU5kb+w2h0E='; \
+    script-src 'sha256-y+pon46jrymuK++OZSULo3oJxIUHrIYI1fLhqI0IHeE='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
 
 /// The page on its way out.
@@ -60,7 +60,7 @@ impl<'g, M: Machine> Page<'g, M> {
     /// Writes what goes into a gap. A name that nobody knows stays empty; a test looks for those.
     fn value(&self, name: &str, output: &mut Output) -> fmt::Result {
         let Gateway { machine, connections, readings: kept, responses } = self.gateway;
-        let (about, network) = (machine.about(), machine.network());
+        let (about, past, network) = (machine.about(), machine.past(), machine.network());
         match name {
             "version" => output.escaped(about.version),
             "board" => output.escaped(about.board),
@@ -69,6 +69,14 @@ impl<'g, M: Machine> Page<'g, M> {
             "hypervisor" => output.escaped(about.hypervisor),
             "entered_at" => output.escaped(about.entered_at),
             "running_at" => output.escaped(about.running_at),
+            "mode" if about.running_at == "EL0" => output.write_str("contained"),
+            "mode" => output.write_str("joined"),
+            "el0" if about.running_at == "EL0" => output.write_str("contained"),
+            "el0" => output.write_str("nobody"),
+            "past" => output.write_str(if past.is_eventful() { "some" } else { "none" }),
+            "restarts" => output.decimal(past.restarts),
+            "faults" => output.decimal(past.faults),
+            "last_fault" => output.escaped(past.class().unwrap_or("not known")),
             "memory" => write!(output, "{}", Size(about.memory)),
             "heap" => match machine.heap() {
                 Some(heap) => write!(output, "{} of {}", Size(heap.used), Size(heap.size)),

@@ -25,8 +25,9 @@ impl<M: Machine> StatusReport<'_, M> {
     pub(super) fn write(&mut self, output: &mut Output) -> Result<Progress, fmt::Error> {
         match self.part {
             0 => self.machine(output)?,
-            1 => self.network(output)?,
-            2 => self.service(output)?,
+            1 => self.past(output)?,
+            2 => self.network(output)?,
+            3 => self.service(output)?,
             _ => {
                 self.memory(output)?;
                 return Ok(Progress::Done);
@@ -59,6 +60,16 @@ impl<M: Machine> StatusReport<'_, M> {
             milliseconds % 1000,
             OrNull(self.gateway.machine.date()),
         )
+    }
+
+    fn past(&self, output: &mut Output) -> fmt::Result {
+        let past = self.gateway.machine.past();
+        write!(output, ",\"restarts\":{},\"faults\":{}", past.restarts, past.faults)?;
+        output.write_str(",\"last_fault\":")?;
+        match past.class() {
+            Some(class) => output.quoted(class),
+            None => output.write_str("null"),
+        }
     }
 
     fn network(&self, output: &mut Output) -> fmt::Result {

@@ -41,12 +41,7 @@ where
     S: Read + Write + TcpShutdown,
     V: Service,
 {
-    buffers.input.clear();
-    buffers.output.truncate(0);
-    let Buffers { input, output } = buffers;
-    let deadline = Deadline::new(limits::HEAD_TIME);
-    let alarm = Alarm::default();
-    let mut connection = Connection { stream, input, output, alarm, deadline, service };
+    let mut connection = Connection::new(stream, buffers, service);
     let end = connection.requests().await;
     connection.end(end).await;
 }
@@ -57,12 +52,7 @@ where
     S: Read + Write + TcpShutdown,
     V: Service,
 {
-    buffers.input.clear();
-    buffers.output.truncate(0);
-    let Buffers { input, output } = buffers;
-    let deadline = Deadline::new(limits::WRITE_TIME);
-    let alarm = Alarm::default();
-    let mut connection = Connection { stream, input, output, alarm, deadline, service };
+    let mut connection = Connection::new(stream, buffers, service);
     let end = connection.refused(Refusal::new(Status::ServiceUnavailable)).await;
     connection.end(end).await;
 }
@@ -77,11 +67,20 @@ pub(super) struct Connection<'a, S, V> {
     pub(super) service: &'a V,
 }
 
-impl<S, V> Connection<'_, S, V>
+impl<'a, S, V> Connection<'a, S, V>
 where
     S: Read + Write + TcpShutdown,
     V: Service,
 {
+    /// One that has just been accepted: nothing of an earlier one is left in the buffers.
+    fn new(stream: &'a mut S, buffers: &'a mut Buffers, service: &'a V) -> Self {
+        let Buffers { input, output } = buffers;
+        input.clear();
+        output.truncate(0);
+        let (alarm, deadline) = (Alarm::default(), Deadline::new(limits::HEAD_TIME));
+        Self { stream, input, output, alarm, deadline, service }
+    }
+
     /// Answers requests until there are no more.
     async fn requests(&mut self) -> End {
         let mut waited = Waited::ForFirst;

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod clock;
+pub mod metrics;
 pub mod response;
 pub mod wire;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use gateway::Gateway;
 use gateway::http::{self, Buffers};
-use gateway::machine::{About, Configured, Heap, Machine, Network};
+use gateway::machine::{About, Configured, Heap, Machine, Network, Past};
 
 use response::Response;
 use wire::{Stream, Wire};
@@ -24,20 +25,28 @@ use wire::{Stream, Wire};
 /// A machine whose every word is unlike any other, so that a test finds it where it is shown.
 pub struct Fake {
     pub date: Cell<Option<u64>>,
+    about: About,
+    past: Past,
 }
+
+const ABOUT: About = About {
+    entered_at: "EL2",
+    running_at: "EL1",
+    hypervisor: "<KVM & \"friends\">",
+    board: "linux,dummy-virt",
+    core: "Cortex-A72",
+    interrupt_controller: "GICv3",
+    memory: 128 << 20,
+    version: "Elone 9.8.7",
+};
 
 impl Machine for Fake {
     fn about(&self) -> &About {
-        &About {
-            entered_at: "EL2",
-            running_at: "EL1",
-            hypervisor: "<KVM & \"friends\">",
-            board: "linux,dummy-virt",
-            core: "Cortex-A72",
-            interrupt_controller: "GICv3",
-            memory: 128 << 20,
-            version: "Elone 9.8.7",
-        }
+        &self.about
+    }
+
+    fn past(&self) -> &Past {
+        &self.past
     }
 
     fn network(&self) -> Network {
@@ -64,7 +73,22 @@ pub const DATE: u64 = 1_795_347_000;
 
 /// A gateway on a fake machine, for as long as the test runs.
 pub fn gateway() -> &'static Gateway<Fake> {
-    Box::leak(Box::new(Gateway::new(Fake { date: Cell::new(Some(DATE)) }, 4)))
+    on(ABOUT, Past::default())
+}
+
+/// One that runs at that level.
+pub fn gateway_at(running_at: &'static str) -> &'static Gateway<Fake> {
+    on(About { running_at, ..ABOUT }, Past::default())
+}
+
+/// One with a past.
+pub fn gateway_with(past: Past) -> &'static Gateway<Fake> {
+    on(ABOUT, past)
+}
+
+fn on(about: About, past: Past) -> &'static Gateway<Fake> {
+    let machine = Fake { date: Cell::new(Some(DATE)), about, past };
+    Box::leak(Box::new(Gateway::new(machine, 4)))
 }
 
 struct Flag(AtomicBool);

@@ -1,6 +1,6 @@
 //! What a device says it has completed, checked against the driver's own copy.
 
-use super::{INDEX, Lengths, Queue, RING, State, Used};
+use super::{INDEX, Lengths, Queue, State, Used};
 use crate::virtio::Fault;
 
 impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {

@@ -10,7 +10,7 @@ const NO_EVENTS: u16 = 1;
 
 impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
     /// Hands all chains that were added to the device, with one store of the index. Returns whether
-    /// the device asks to be notified of it ([`Live::notify`](super::Live::notify)).
+    /// the device asks to be notified of it ([`Live::notify`](crate::virtio::Live::notify)).
     #[must_use = "the device sleeps on unless it is notified"]
     #[inline]
     pub fn publish(&mut self) -> bool {

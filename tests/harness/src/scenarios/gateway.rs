@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::client::{PATIENCE, connect};
 use crate::http::Client;
 use crate::scenario::scenarios;
-use crate::{Context, Forward, Guest, Network, Scenario};
+use crate::{Context, Forward, Guest, Mode, Network, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["gateway":
     Quick every_resource_is_served,
@@ -35,6 +35,7 @@ fn every_resource_is_served(context: &Context) -> Result<()> {
         ("/", "text/html; charset=utf-8", "<title>Elone gateway</title>"),
         ("/health", "application/json", "\"status\":\"ok\""),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP elone_info "),
+        ("/report", "text/plain; charset=utf-8", "no report: "),
         ("/api/status", "application/json", "\"machine\":"),
         ("/api/readings", "application/json", "\"readings\":[]"),
         ("/api/readings?limit=5&since=0&sensor=a%2Fb", "application/json", "\"newest\":0"),
@@ -72,7 +73,7 @@ fn the_machine_is_told_as_it_is(context: &Context) -> Result<()> {
         ("core", json!("Cortex-A53")),
         ("interrupt_controller", json!("GICv3")),
         ("entered_at", json!("EL1")),
-        ("running_at", json!("EL1")),
+        ("running_at", json!(level(context))),
         ("memory", json!(96 << 20)),
     ] {
         ensure!(machine[name] == expected, "{name} is {}", machine[name]);
@@ -81,6 +82,8 @@ fn the_machine_is_told_as_it_is(context: &Context) -> Result<()> {
     ensure!(network["address"] == "10.0.2.77" && network["gateway"] == "10.0.2.2", "{network}");
     ensure!(network["configured"] == "static", "{network}");
     ensure!(status["connections"]["open"] == 1, "{status}");
+    ensure!(status["last_fault"].is_null(), "{status}");
+    ensure!(status["faults"] == 0 && status["restarts"] == 0, "{status}");
     ensure!(status["uptime"].as_f64().is_some_and(|seconds| seconds > 0.0), "{status}");
     Ok(())
 }
@@ -169,9 +172,12 @@ fn metrics_can_be_parsed(context: &Context) -> Result<()> {
         ("elone_reading{sensor=\"a\",unit=\"\\\"\\\\\"}", 2.5),
         ("elone_reading{sensor=\"b\",unit=\"\"}", -1e300),
         ("elone_memory_bytes", 134_217_728.0),
+        ("elone_faults_total", 0.0),
+        ("elone_restarts_total", 0.0),
     ] {
         ensure!(values.get(name) == Some(&expected), "{name} is {:?} in\n{text}", values.get(name));
     }
+    ensure!(!text.contains("elone_last_fault_info"), "{text}");
     Ok(())
 }
 
@@ -277,7 +283,7 @@ fn it_serves_on_every_machine(context: &Context) -> Result<()> {
         let mut guest = boot(context, board)?;
         let mut client = client(&mut guest)?;
         let status = client.get("/api/status")?.expect(200)?.json()?;
-        ensure!(status["machine"]["running_at"] == "EL1", "{board}: {status}");
+        ensure!(status["machine"]["running_at"] == level(context), "{board}: {status}");
     }
     Ok(())
 }
@@ -326,6 +332,14 @@ fn a_thousand_connections_come_and_go(context: &Context) -> Result<()> {
     let connections = &status["connections"];
     ensure!(connections["accepted"] == 1_001 && connections["refused"] == 0, "{status}");
     Ok(())
+}
+
+/// The level at which applications run in this mode.
+fn level(context: &Context) -> &'static str {
+    match context.mode() {
+        Mode::Joined => "EL1",
+        Mode::Contained => "EL0",
+    }
 }
 
 /// A gateway that listens.

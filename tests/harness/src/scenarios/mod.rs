@@ -2,6 +2,7 @@
 //! `SCENARIOS` beside it.
 
 mod boot;
+mod debugging;
 mod devices;
 mod dhcp;
 mod gateway;
@@ -10,6 +11,7 @@ mod network;
 mod page;
 mod protection;
 mod refusals;
+mod survival;
 mod trees;
 
 use crate::Scenario;
@@ -25,8 +27,10 @@ pub fn all() -> Vec<Scenario> {
         dhcp::SCENARIOS,
         gateway::SCENARIOS,
         refusals::SCENARIOS,
+        survival::SCENARIOS,
         trees::SCENARIOS,
         devices::SCENARIOS,
+        debugging::SCENARIOS,
         page::SCENARIOS,
     ]
     .concat()

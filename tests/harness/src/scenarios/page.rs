@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{boot, client};
 use crate::scenario::scenarios;
-use crate::{Context, Guest, Scenario, spawn};
+use crate::{Context, Guest, Mode, Scenario, spawn};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["page":
     Quick the_page_lives_in_a_browser,
@@ -22,6 +22,11 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["page":
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the page lives, by its own clock: two of its turns, and some.
 const LIFE: &str = "--virtual-time-budget=5000";
+/// The colour schemes, and how the browser is told that its user wants one (0 is dark).
+const SCHEMES: [(&str, &str); 2] = [
+    ("light", "--blink-settings=preferredColorScheme=1"),
+    ("dark", "--blink-settings=preferredColorScheme=0"),
+];
 
 /// Live values, the readings as charts, nothing from elsewhere, and nothing to complain of.
 fn the_page_lives_in_a_browser(context: &Context) -> Result<()> {
@@ -49,6 +54,11 @@ fn the_page_lives_in_a_browser(context: &Context) -> Result<()> {
         "aria-label=\"pump\"",
         "data-v=\"held\">180<",
         "application runs here",
+        "data-past=\"none\"",
+        match context.mode() {
+            Mode::Joined => ">joined, entered at EL1<",
+            Mode::Contained => ">contained, entered at EL1<",
+        },
     ] {
         ensure!(page.contains(words), "{words:?} is not in the page:\n{page}");
     }
@@ -94,20 +104,16 @@ impl Visit {
     }
 }
 
-/// Opens the page, once for what becomes of it and once for a picture of it.
+/// Opens the page, once for what becomes of it and once in each colour scheme for a picture of it.
 fn visit(context: &Context, browser: &str, guest: &Guest, name: &str) -> Result<Visit> {
     let address = format!("http://127.0.0.1:{}/", guest.port(80)?);
     let network = context.scratch.join(format!("page-{name}.netlog"));
     let log = format!("--log-net-log={}", network.display());
     let (page, log) = run(context, browser, name, &[&log, LIFE, "--dump-dom", &address])?;
 
-    let picture = context.scratch.join(format!("page-{name}.png"));
-    let _old = fs::remove_file(&picture);
-    let shot = format!("--screenshot={}", picture.display());
-    run(context, browser, name, &[&shot, LIFE, "--window-size=1120,1240", &address])?;
-    let size = fs::metadata(&picture).context("no picture was taken")?.len();
-    ensure!(size > 10_000, "a picture of {size} bytes: {}", picture.display());
-    eprintln!("the page's picture: {}", picture.display());
+    for (scheme, wanted) in SCHEMES {
+        picture(context, browser, (name, &address), (scheme, wanted))?;
+    }
 
     let network: Value = serde_json::from_slice(&fs::read(&network)?)?;
     let events = network["events"].as_array().context("the browser logged nothing")?;
@@ -118,6 +124,23 @@ fn visit(context: &Context, browser: &str, guest: &Guest, name: &str) -> Result<
         (by_page && !url.starts_with("data:")).then(|| url.to_owned())
     });
     Ok(Visit { page, log, asked: asked.collect(), address })
+}
+
+/// Takes a picture of the page in one colour scheme, for people; a test sees only that it is one.
+fn picture(
+    context: &Context,
+    browser: &str,
+    (name, address): (&str, &str),
+    (scheme, wanted): (&str, &str),
+) -> Result<()> {
+    let picture = context.scratch.join(format!("page-{name}-{scheme}.png"));
+    let _old = fs::remove_file(&picture);
+    let shot = format!("--screenshot={}", picture.display());
+    run(context, browser, name, &[&shot, wanted, LIFE, "--window-size=1120,1240", address])?;
+    let size = fs::metadata(&picture).context("no picture was taken")?.len();
+    ensure!(size > 10_000, "a picture of {size} bytes: {}", picture.display());
+    eprintln!("the page's picture: {}", picture.display());
+    Ok(())
 }
 
 /// Runs the browser with a profile of its own, and returns what it wrote to output and log. It can

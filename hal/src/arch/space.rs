@@ -1,0 +1,144 @@
+//! What the application at EL0 sees: the lower half, by tables of its own.
+//!
+//! Only three kinds of memory can be mapped here, and each has given up being anything else:
+//! constants of the image, RAM that nobody has claimed, and buffers that drivers never look into.
+//! So whatever EL0 does to its memory, no value that the kernel relies on changes under it. Nothing
+//! writable is executable, and nothing executable here is so for the kernel.
+
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::TTBR0_EL1;
+use core::arch::asm;
+
+use super::tables::{MapError, Mapper};
+use super::translation::{Attributes, Tree};
+use super::unclaimed::Unclaimed;
+use super::user;
+use crate::address::{PAGE, PhysicalRange};
+use crate::dma::DmaBuffers;
+
+/// What an application may do with a part of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// Run it, and read it.
+    Text,
+    /// Read it.
+    Data,
+}
+
+/// The application's address space: 39 bits, from 0 on.
+#[derive(Debug)]
+pub struct UserSpace {
+    tree: Tree,
+    stock: Unclaimed,
+    /// Virtual minus physical address, of the image.
+    image_offset: u64,
+}
+
+impl UserSpace {
+    /// An empty one, whose tables lie in `stock`; lets EL0 have it from now on.
+    pub fn new(stock: Unclaimed, mapper: &Mapper) -> Self {
+        let [image_offset, _] = mapper.offsets();
+        let mut space = Self { tree: tree_in(&stock), stock, image_offset };
+        space.clear();
+        TTBR0_EL1.set_baddr(space.tree.root());
+        user::open();
+        space
+    }
+
+    /// Takes everything away. EL0 must not run until what it needs is mapped again; if it does, it
+    /// faults at its first instruction.
+    pub fn clear(&mut self) {
+        if let Some(root) = self.stock.bytes().get_mut(..PAGE) {
+            root.fill(0);
+        }
+        self.tree = tree_in(&self.stock);
+        barrier::dsb(barrier::ISHST);
+        // SAFETY: forgets translations; those that are still wanted are walked for again.
+        unsafe { asm!("tlbi vmalle1", options(nostack)) };
+        barrier::dsb(barrier::NSH);
+        barrier::isb(barrier::SY);
+    }
+
+    /// How many tables there are left for what is still to be mapped.
+    #[must_use]
+    pub const fn tables_left(&self) -> usize {
+        self.tree.left()
+    }
+
+    /// Shows `part` of the image, whole pages of it, at `seen`.
+    ///
+    /// # Errors
+    /// [`MapError::Misaligned`] if it does not start at a page, and what [`MapError`] says.
+    pub fn map_constants(
+        &mut self,
+        seen: u64,
+        part: &'static [u8],
+        kind: Constant,
+    ) -> Result<(), MapError> {
+        let start = part.as_ptr().addr();
+        if !start.is_multiple_of(PAGE) {
+            return Err(MapError::Misaligned);
+        }
+        let physical = (start as u64).wrapping_sub(self.image_offset);
+        let attributes = match kind {
+            Constant::Text => Attributes::USER_RUN,
+            Constant::Data => Attributes::USER_READ,
+        };
+        self.map(seen, physical, part.len(), attributes)
+    }
+
+    /// Shows `memory` at `seen`, to be written to.
+    ///
+    /// # Errors
+    /// What [`MapError`] says.
+    pub fn map_memory(&mut self, seen: u64, memory: &Unclaimed) -> Result<(), MapError> {
+        let physical = memory.physical().start().0;
+        self.map(seen, physical, memory.length(), Attributes::USER_WRITE)
+    }
+
+    /// Shows `memory` at `seen`, to be read.
+    ///
+    /// # Errors
+    /// What [`MapError`] says.
+    pub fn map_words(&mut self, seen: u64, memory: &Unclaimed) -> Result<(), MapError> {
+        let physical = memory.physical().start().0;
+        self.map(seen, physical, memory.length(), Attributes::USER_READ)
+    }
+
+    /// Shows a device's buffers at `seen`, to be written to.
+    ///
+    /// # Errors
+    /// What [`MapError`] says.
+    pub fn map_buffers(&mut self, seen: u64, buffers: &DmaBuffers) -> Result<(), MapError> {
+        let physical = buffers.physical().0;
+        self.map(seen, physical, buffers.length(), Attributes::USER_WRITE)
+    }
+
+    fn map(
+        &mut self,
+        seen: u64,
+        physical: u64,
+        length: usize,
+        attributes: Attributes,
+    ) -> Result<(), MapError> {
+        if !(seen | physical).is_multiple_of(PAGE as u64) {
+            return Err(MapError::Misaligned);
+        }
+        let seen = usize::try_from(seen).map_err(|_| MapError::OutOfRange)?;
+        let pages = PhysicalRange::new(physical, length.next_multiple_of(PAGE) as u64);
+        let pages = pages.ok_or(MapError::OutOfRange)?;
+        if (seen as u64).saturating_add(pages.length()) > 1 << 39 {
+            return Err(MapError::OutOfRange);
+        }
+        self.tree.map(seen, pages, attributes)
+    }
+}
+
+/// A tree whose root is the stock's first page, all of the others free.
+fn tree_in(stock: &Unclaimed) -> Tree {
+    let (start, end) = (stock.start(), stock.start() + stock.length());
+    let offset = (start as u64).wrapping_sub(stock.physical().start().0);
+    // SAFETY: `Unclaimed` memory is mapped writable for good, physically contiguous, and its holder's
+    // alone, which is the space that keeps both; `clear` empties the root before it is walked.
+    unsafe { Tree::new(start, start + PAGE, end, offset) }
+}

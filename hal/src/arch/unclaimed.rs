@@ -1,0 +1,81 @@
+//! Memory that has a name and no owner yet: what is free to become a heap, a pool or a page.
+
+use core::ptr::NonNull;
+
+use crate::address::{PhysicalAddress, PhysicalRange};
+
+/// Free RAM, mapped writable in the kernel's half, contiguous, and nobody's but whoever holds this.
+/// It can be cut and joined, not copied: so what comes of it has one owner.
+#[derive(Debug)]
+pub struct Unclaimed {
+    start: NonNull<u8>,
+    physical: PhysicalRange,
+}
+
+// SAFETY: this is the only way to the memory.
+unsafe impl Send for Unclaimed {}
+
+impl Unclaimed {
+    /// # Safety
+    /// From `start` on `physical` is mapped writable for good, and there is no other way to it but
+    /// what its holder makes of this value.
+    pub(super) const unsafe fn new(start: NonNull<u8>, physical: PhysicalRange) -> Self {
+        Self { start, physical }
+    }
+
+    /// Where the kernel sees it.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start.addr().get()
+    }
+
+    /// How many bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        // What is mapped fits into the address space.
+        self.physical.length() as usize
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub const fn physical(&self) -> PhysicalRange {
+        self.physical
+    }
+
+    /// Cuts off the last `length` bytes; `None`, and nothing cut, if there are not so many.
+    #[must_use]
+    pub fn cut(&mut self, length: usize) -> Option<Self> {
+        let left = self.length().checked_sub(length)?;
+        let PhysicalAddress(at) = self.physical.start();
+        let rest = PhysicalRange::new(at + left as u64, length as u64)?;
+        self.physical = PhysicalRange::new(at, left as u64)?;
+        // SAFETY: `left` is at most the length, so this stays within the memory (`new`).
+        let start = unsafe { self.start.add(left) };
+        // SAFETY: a part of what `new` was told of, which `self` no longer names.
+        Some(unsafe { Self::new(start, rest) })
+    }
+
+    /// Puts `next` behind this; gives it back if it does not follow.
+    ///
+    /// # Errors
+    /// `next`, unchanged.
+    pub fn join(&mut self, next: Self) -> Result<(), Self> {
+        let follows = self.start() + self.length() == next.start()
+            && self.physical.end() == next.physical.start();
+        let length = self.physical.length() + next.physical.length();
+        match PhysicalRange::new(self.physical.start().0, length) {
+            Some(whole) if follows => {
+                self.physical = whole;
+                Ok(())
+            }
+            _ => Err(next),
+        }
+    }
+
+    /// Its bytes, whatever they are.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: mapped writable for good, and reached only through this value (`new`), which is
+        // borrowed mutably; memory of the machine is initialised, by whoever had it before.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.length()) }
+    }
+}

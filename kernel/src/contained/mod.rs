@@ -1,0 +1,173 @@
+//! Contained: the application runs at EL0, in an address space of its own, and asks by `svc`.
+//!
+//! It has lives. In each it is laid out from its pristine image, entered, and served until it ends:
+//! by itself, which ends the machine, or by a fault, after which everything that it had is taken
+//! back and, if policy says so, the next life begins. The kernel stays as it is.
+
+mod calls;
+mod layout;
+
+use elone_gate::abi::Answer;
+use elone_gate::package::{Access, Package};
+use elone_gate::{Error, Level, MemoryRanges, Start, handover};
+use elone_hal::arch::exception::Frame;
+use elone_hal::arch::user::{self, Reason};
+use heapless::Vec;
+
+use crate::error::BootError;
+use crate::fault::{self, ApplicationFault, Cause};
+use crate::memory::Memory;
+use crate::platform::Platform;
+use crate::{blackbox, interrupts, watchdog};
+use calls::Served;
+use layout::Layout;
+
+/// Where the application runs.
+pub(crate) const LEVEL: Level = Level::El0;
+
+/// How many return addresses of a fault are reported.
+const FRAMES: usize = 32;
+
+/// The application, ready to run.
+pub(crate) struct Application {
+    package: Package<'static>,
+    layout: Layout,
+    frame: Frame,
+}
+
+/// How a life ended.
+enum End {
+    /// The application said so, with this status.
+    Exit(u8),
+    /// It did what it must not do, or did not do what it must.
+    Fault(Cause),
+}
+
+impl Application {
+    /// Finds the application in the image, and the memory that it needs.
+    pub(crate) fn load(memory: Memory) -> Result<Self, BootError> {
+        let image = elone_hal::arch::entry::application();
+        let package = Package::read(image).map_err(BootError::Package)?;
+        let layout = Layout::new(&package, memory.into_rest())?;
+        let frame = user::first_frame(0, 0, [0; 2]);
+        Ok(Self { package, layout, frame })
+    }
+
+    /// What is its alone.
+    pub(crate) const fn heap(&self) -> MemoryRanges {
+        self.layout.heap()
+    }
+
+    /// Runs it, life after life, to its end; returns its exit status.
+    pub(crate) fn run(mut self, platform: &'static Platform) -> u8 {
+        loop {
+            if let Err(error) = self.prepare(platform) {
+                return error.report();
+            }
+            match self.live() {
+                End::Exit(status) => return status,
+                End::Fault(cause) => {
+                    let trace = self.backtrace();
+                    fault::application(&ApplicationFault {
+                        frame: &self.frame,
+                        cause,
+                        build_id: self.package.build_id(),
+                        backtrace: &trace,
+                        stack_guard: layout::STACK_GUARD,
+                    });
+                    platform.take_back();
+                }
+            }
+        }
+    }
+
+    /// Lays everything out as it was at first.
+    fn prepare(&mut self, platform: &Platform) -> Result<(), BootError> {
+        let start = Start { past: blackbox::past(), ..*platform.start() };
+        let counter = platform.counter();
+        let length = self.layout.hand_over(|bytes| handover::encode(&start, counter, bytes));
+        let length = length.ok_or(BootError::Handover)?;
+        self.layout.lay_out(&self.package)?;
+        let arguments = [layout::HANDOVER, length as u64];
+        self.frame = user::first_frame(self.package.entry(), layout::STACK_TOP, arguments);
+        Ok(())
+    }
+
+    /// Serves it until it ends.
+    fn live(&mut self) -> End {
+        let mut conspicuous = false;
+        watchdog::kick();
+        loop {
+            match user::run(&mut self.frame) {
+                Reason::Call => {
+                    let [a, b, c, d, e, f, _, _, number, ..] = self.frame.x;
+                    match calls::serve((number, [a, b, c, d, e, f]), &mut self.layout) {
+                        Ok(Served::Answer(values)) => self.answer(Ok(values)),
+                        Ok(Served::Exit(status)) => return End::Exit(status),
+                        Err(error) => {
+                            // Said once a life: whoever makes such calls may make very many.
+                            if !conspicuous && no_safe_code_causes(error) {
+                                conspicuous = true;
+                                log::warn!("the application's call {number} is refused: {error}");
+                            }
+                            self.answer(Err(error));
+                        }
+                    }
+                }
+                Reason::Interrupt => {
+                    interrupts::handle();
+                    if watchdog::is_hung() {
+                        return End::Fault(Cause::Hang);
+                    }
+                }
+                Reason::Fault(kind) => return End::Fault(Cause::Exception(kind)),
+            }
+        }
+    }
+
+    /// Puts an answer where the application looks for it.
+    fn answer(&mut self, answer: Answer) {
+        let (code, values) = match answer {
+            Ok(values) => (0, values),
+            Err(error) => (error as u64, [0; 5]),
+        };
+        let words = core::iter::once(code).chain(values);
+        self.frame.x.iter_mut().zip(words).for_each(|(register, word)| *register = word);
+    }
+
+    /// Where the application was: the instruction, then its callers, as far as their records lie on
+    /// its own memory and lead into its own text.
+    fn backtrace(&self) -> Vec<u64, FRAMES> {
+        let is_text = |address: u64| {
+            let mut segments = self.package.segments();
+            segments.any(|part| {
+                part.access == Access::Text
+                    && (part.address..part.address + part.memory).contains(&address)
+            })
+        };
+        let (elr, [.., mut record, link]) = (self.frame.elr, self.frame.x);
+        let mut trace = Vec::new();
+        let _room = trace.push(elr);
+        if !is_text(elr) && is_text(link) {
+            let _room = trace.push(link); // a call into nowhere has no record of its own
+        }
+        while let Ok(found) = self.layout.regions().record(record) {
+            let mut words = [0; 16];
+            user::read(found.address(), &mut words);
+            let [next, caller] = [0, 8].map(|at| {
+                let word = words.get(at..at + 8).and_then(|word| word.try_into().ok());
+                u64::from_le_bytes(word.unwrap_or_default())
+            });
+            if !is_text(caller) || trace.push(caller).is_err() || next <= record {
+                break;
+            }
+            record = next;
+        }
+        trace
+    }
+}
+
+/// Whether an error is one that an application in its right mind cannot meet.
+const fn no_safe_code_causes(error: Error) -> bool {
+    matches!(error, Error::BadPointer | Error::NoSuchCall)
+}
