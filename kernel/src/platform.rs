@@ -12,7 +12,7 @@ use elone_gate::{
     UnixTime,
 };
 #[cfg(elone_contained)]
-use elone_gate::handover::Counter;
+use {elone_gate::handover::Counter, elone_hal::virtio::ProbeError};
 use elone_hal::dma::DmaBuffers;
 use elone_hal::virtio::blk::{Blk, Operation};
 use elone_hal::virtio::net::Net;
@@ -77,23 +77,24 @@ impl Platform {
     }
 
     /// Takes back what an application had: its devices are reset, so that they hold none of its
-    /// buffers, and have no owner; what happened and its alarm are forgotten. A device that does not
-    /// come back keeps its buffers, which are nobody else's, and refuses whoever claims it next.
+    /// buffers, and have no owner; what happened and its alarm are forgotten.
+    ///
+    /// # Errors
+    /// A device does not come back: it may still write to buffers that it was given, and whoever
+    /// claimed it next could do nothing with it.
     #[cfg(elone_contained)]
-    pub(crate) fn take_back(&self) {
+    pub(crate) fn take_back(&self) -> Result<(), ProbeError> {
         let claimed = self.claimed.swap(0, Ordering::Relaxed);
         for handle in (0..Events::DEVICES).map(Handle) {
-            if claimed & Events::device(handle).0 == 0 {
-                continue;
-            }
-            if let Err(error) = devices::restart(handle) {
-                log::error!("device {} does not come back: {error}", handle.0);
+            if claimed & Events::device(handle).0 != 0 {
+                devices::restart(handle)?;
             }
         }
         if self.alarm.swap(false, Ordering::Relaxed) {
             self.clock.clear_alarm();
         }
         let _forgotten = interrupts::happened();
+        Ok(())
     }
 
     /// Does `work` with the network device that the application has claimed as `handle`.

@@ -9,7 +9,7 @@ mod layout;
 
 use elone_gate::abi::Answer;
 use elone_gate::package::{Access, Package};
-use elone_gate::{Error, Level, MemoryRanges, Start, handover};
+use elone_gate::{Error, Level, MemoryRanges, handover};
 use elone_hal::arch::exception::Frame;
 use elone_hal::arch::user::{self, Reason};
 use heapless::Vec;
@@ -18,7 +18,8 @@ use crate::error::BootError;
 use crate::fault::{self, ApplicationFault, Cause};
 use crate::memory::Memory;
 use crate::platform::Platform;
-use crate::{blackbox, interrupts, watchdog};
+use crate::policy;
+use crate::{blackbox, interrupts, power, watchdog};
 use calls::Served;
 use layout::Layout;
 
@@ -75,7 +76,12 @@ impl Application {
                         backtrace: &trace,
                         stack_guard: layout::STACK_GUARD,
                     });
-                    platform.take_back();
+                    if let Err(error) = platform.take_back() {
+                        // Some monitors cannot reset a device that was in use. Nothing is shared
+                        // with one that may still write; the machine as a whole can begin again.
+                        log::error!("a device does not come back: {error}");
+                        power::follow(policy::Answer::RestartMachine);
+                    }
                 }
             }
         }
@@ -83,9 +89,11 @@ impl Application {
 
     /// Lays everything out as it was at first.
     fn prepare(&mut self, platform: &Platform) -> Result<(), BootError> {
-        let start = Start { past: blackbox::past(), ..*platform.start() };
-        let counter = platform.counter();
-        let length = self.layout.hand_over(|bytes| handover::encode(&start, counter, bytes));
+        let (start, counter) = (platform.start(), platform.counter());
+        let length = blackbox::with_past(|restarts, faults, report| {
+            let past = (restarts, faults, report);
+            self.layout.hand_over(|bytes| handover::encode_again(start, past, counter, bytes))
+        });
         let length = length.ok_or(BootError::Handover)?;
         self.layout.lay_out(&self.package)?;
         let arguments = [layout::HANDOVER, length as u64];

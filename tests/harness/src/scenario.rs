@@ -119,9 +119,9 @@ impl Context {
 }
 
 /// Lists functions of a module as scenarios, for both modes or `in` one:
-/// `scenarios!["boot": Quick boots_at_el1, Long in Contained restarts, …]`.
+/// `scenarios!["boot": Quick boots_at_el1, Long restarts in Contained, …]`.
 macro_rules! scenarios {
-    ($area:literal: $($pace:ident $(in $mode:ident)? $name:ident),* $(,)?) => {
+    ($area:literal: $($pace:ident $name:ident $(in $mode:ident)?),* $(,)?) => {
         &[$($crate::Scenario {
             name: concat!($area, "::", stringify!($name)),
             pace: $crate::Pace::$pace,

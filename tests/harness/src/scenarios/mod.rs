@@ -5,6 +5,7 @@ mod boot;
 mod debugging;
 mod devices;
 mod dhcp;
+mod faults;
 mod gateway;
 mod kernel;
 mod network;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         boot::SCENARIOS,
         protection::SCENARIOS,
         kernel::SCENARIOS,
+        faults::SCENARIOS,
         network::SCENARIOS,
         dhcp::SCENARIOS,
         gateway::SCENARIOS,
