@@ -55,7 +55,7 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform), BootEr
     identity::announce(machine, &info);
     interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note
 
-    let application = Application::load(memory)?; // what is left of memory is its own
+    let application = Application::load(memory).map_err(BootError::Application)?; // what is left of memory is its own
     let start = Start {
         heap: application.heap(),
         machine: info,

@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use elone_gate::package::PackageError;
 use elone_hal::arch::tables::MapError;
 
 use crate::console;
 use crate::machine::MachineError;
+use crate::mode::LoadError;
 
 /// Why the boot ended. All are reported on the console that there is; none can be lived with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +25,8 @@ pub(crate) enum BootError {
     NoTimer,
     /// Too little RAM is free: how much there is, in KiB.
     TooLittleMemory(usize),
-    /// The image holds no application that could be run. Why.
-    Package(PackageError),
-    /// The application needs more contiguous memory than there is: how much, and how much there is,
-    /// in KiB.
-    ApplicationTooLarge {
-        /// For one of its parts.
-        needed: usize,
-        /// The largest free piece.
-        free: usize,
-    },
-    /// What the application has to be told does not fit into its place.
-    Handover,
+    /// The image's application cannot be run.
+    Application(LoadError),
     /// The setting `require-entropy` is given, and the machine has no source.
     NoEntropy,
 }
@@ -67,11 +57,7 @@ impl fmt::Display for BootError {
             Self::NoRedistributor => f.write_str("the GICv3 has no redistributor for this core"),
             Self::NoTimer => f.write_str("the device tree names no timer (arm,armv8-timer)"),
             Self::TooLittleMemory(kib) => write!(f, "only {kib} KiB of memory are free"),
-            Self::Package(error) => write!(f, "the application: {error}"),
-            Self::ApplicationTooLarge { needed, free } => {
-                write!(f, "the application: it needs {needed} KiB in one piece, {free} KiB are free")
-            }
-            Self::Handover => f.write_str("the application: the settings are too long for it"),
+            Self::Application(error) => write!(f, "the application: {error}"),
             Self::NoEntropy => f.write_str("no source of entropy, and `require-entropy` is set"),
         }
     }

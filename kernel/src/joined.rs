@@ -3,7 +3,6 @@
 
 use elone_gate::{Level, MemoryRange, MemoryRanges};
 
-use crate::error::BootError;
 use crate::memory::{Memory, Rest};
 use crate::platform::Platform;
 use crate::watchdog;
@@ -13,6 +12,9 @@ elone_gate::provide!(crate::platform::KERNEL);
 /// Where the application runs.
 pub(crate) const LEVEL: Level = Level::El1;
 
+/// Why it cannot be run: it is linked, so there is no reason.
+pub(crate) type LoadError = core::convert::Infallible;
+
 /// The application, ready to run.
 #[derive(Debug)]
 pub(crate) struct Application {
@@ -21,7 +23,7 @@ pub(crate) struct Application {
 
 impl Application {
     /// Gives it all memory that is left.
-    pub(crate) fn load(memory: Memory) -> Result<Self, BootError> {
+    pub(crate) fn load(memory: Memory) -> Result<Self, LoadError> {
         let Rest { blocks, .. } = memory.into_rest();
         let mut heap = MemoryRanges::NONE;
         for block in blocks {

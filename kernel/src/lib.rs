@@ -4,8 +4,8 @@
 //! tested on the host; what touches the machine exists on the machine alone.
 #![cfg_attr(target_os = "none", no_std)]
 
-pub mod blackbox;
 pub mod allegation;
+pub mod blackbox;
 pub mod entropy;
 pub mod machine;
 pub mod policy;

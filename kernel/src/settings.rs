@@ -122,13 +122,13 @@ impl Settings {
                 };
             }
             ("fault-limit", value) => {
-                self.policy.limit =
-                    value.and_then(fault_limit).ok_or(bad("\"none\" or FAULTS/SECONDS, 1 to 16 faults in 1 second or more"))?;
+                self.policy.limit = value
+                    .and_then(fault_limit)
+                    .ok_or(bad("\"none\" or FAULTS/SECONDS, 1 to 16 faults in 1 second or more"))?;
             }
             ("watchdog", value) => {
-                self.watchdog = value
-                    .and_then(watchdog)
-                    .ok_or(bad("\"off\" or SECONDS, 1 to 86400"))?;
+                self.watchdog =
+                    value.and_then(watchdog).ok_or(bad("\"off\" or SECONDS, 1 to 86400"))?;
             }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),

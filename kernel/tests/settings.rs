@@ -263,7 +263,8 @@ fn a_fault_is_answered_as_asked() {
     ] {
         assert_eq!(good(word).policy.on_fault, expected, "{word}");
     }
-    for wrong in ["on-fault", "on-fault=", "on-fault=explode", "on-fault=RESET", "on-fault=restart"] {
+    for wrong in ["on-fault", "on-fault=", "on-fault=explode", "on-fault=RESET", "on-fault=restart"]
+    {
         let (settings, reports) = parse(wrong);
         assert_eq!(settings, Settings::default(), "{wrong}");
         assert_eq!(reports.len(), 1, "{wrong}");
@@ -285,8 +286,24 @@ fn faults_are_limited_as_asked() {
         assert_eq!(good(&format!("fault-limit={value}")).policy.limit, expected, "{value}");
     }
     for value in [
-        "", "0", "5", "/", "5/", "/60", "0/60", "5/0", "17/60", "256/60", "+5/60", "5/-1", "5/60/1",
-        "5/4294967296", "off", "None", "5/60s", " ",
+        "",
+        "0",
+        "5",
+        "/",
+        "5/",
+        "/60",
+        "0/60",
+        "5/0",
+        "17/60",
+        "256/60",
+        "+5/60",
+        "5/-1",
+        "5/60/1",
+        "5/4294967296",
+        "off",
+        "None",
+        "5/60s",
+        " ",
     ] {
         let (settings, reports) = parse(&format!("fault-limit={value}"));
         assert_eq!(settings, Settings::default(), "{value}");

@@ -304,9 +304,16 @@ upper:
     b.hs    2f
     stp     xzr, xzr, [x9], #16
     b       1b
-2:  mov     x29, xzr                   // the first frame: a backtrace ends here
+
+// The first frame: nobody called this, and a report's backtrace and a debugger's end here.
+    .cfi_sections .debug_frame
+    .cfi_startproc
+    .cfi_undefined x30
+2:  mov     x29, xzr
     mov     x30, xzr
     mov     x0, x19
     mov     x1, x21
     mov     x2, x20
-    b       elone_hal_enter
+    bl      elone_hal_enter
+    brk     #0                         // it does not return
+    .cfi_endproc

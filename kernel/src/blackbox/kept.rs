@@ -102,9 +102,8 @@ pub(crate) fn past() -> Past {
 
 /// Has `tell` tell of restarts, faults and the latest report, of this boot too.
 pub(crate) fn with_past<T>(tell: impl FnOnce(u32, u32, &str) -> T) -> T {
-    let (restarts, faults) = STATE
-        .try_lock()
-        .map_or((0, 0), |state| (state.account.restarts, state.account.faults));
+    let (restarts, faults) =
+        STATE.try_lock().map_or((0, 0), |state| (state.account.restarts, state.account.faults));
     fault::with_latest(|latest| {
         let before = BEFORE.get().map_or("", |report| report.as_str());
         tell(restarts, faults, latest.unwrap_or(before))

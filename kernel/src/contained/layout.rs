@@ -24,8 +24,9 @@ use elone_hal::dma::DmaBuffers;
 use heapless::Vec;
 
 use crate::allegation::{Access, Regions};
-use crate::error::BootError;
 use crate::memory::{BLOCKS, Rest};
+
+use super::LoadError;
 
 /// What the application is told, read-only ([`elone_gate::handover`]).
 pub(super) const HANDOVER: u64 = 0x1_0000_0000;
@@ -65,21 +66,21 @@ pub(super) struct Layout {
 impl Layout {
     /// Sets memory aside for all but the heap, which is what is left; lays it out once to see that
     /// there is room.
-    pub(super) fn new(package: &Package<'static>, rest: Rest) -> Result<Self, BootError> {
+    pub(super) fn new(package: &Package<'static>, rest: Rest) -> Result<Self, LoadError> {
         let Rest { mut blocks, mapper } = rest;
         let mut take = |length: usize| {
             let length = length.checked_next_multiple_of(PAGE).unwrap_or(length);
             let largest = blocks.iter_mut().max_by_key(|block| block.length());
             let free = largest.as_ref().map_or(0, |block| block.length());
             let taken = largest.and_then(|block| block.cut(length));
-            taken.ok_or(BootError::ApplicationTooLarge { needed: length >> 10, free: free >> 10 })
+            taken.ok_or(LoadError::TooLarge { needed: length >> 10, free: free >> 10 })
         };
         let space = UserSpace::new(take(TABLES)?, &mapper);
         let (handover, stack) = (take(HANDOVER_LENGTH)?, take(STACK_LENGTH)?);
         let mut data = Vec::new();
         for segment in package.segments().filter(|segment| segment.access == Segment::Data) {
             let memory = take(usize::try_from(segment.memory).unwrap_or(usize::MAX))?;
-            data.push(memory).map_err(|_| BootError::Map("the application", MapError::OutOfTables))?;
+            data.push(memory).map_err(|_| MapError::OutOfTables)?;
         }
         let base = blocks.first().map_or(0, |block| block.physical().start().0 / GIB * GIB);
         let mut layout = Self {
@@ -117,8 +118,7 @@ impl Layout {
 
     /// Takes everything away and lays it out anew, data as in the image, without any buffers. What
     /// was handed over is not touched.
-    pub(super) fn lay_out(&mut self, package: &Package<'static>) -> Result<(), BootError> {
-        let wrong = |error| BootError::Map("the application", error);
+    pub(super) fn lay_out(&mut self, package: &Package<'static>) -> Result<(), LoadError> {
         self.space.clear();
         self.regions.clear();
         self.next_buffers = BUFFERS;
@@ -127,26 +127,26 @@ impl Layout {
             let (seen, bytes) = (segment.address, segment.contents);
             let access = match segment.access {
                 Segment::Text => {
-                    self.space.map_constants(seen, bytes, Constant::Text).map_err(wrong)?;
+                    self.space.map_constants(seen, bytes, Constant::Text)?;
                     Access::Read
                 }
                 Segment::Constants => {
-                    self.space.map_constants(seen, bytes, Constant::Data).map_err(wrong)?;
+                    self.space.map_constants(seen, bytes, Constant::Data)?;
                     Access::Read
                 }
                 Segment::Data => {
                     let Some(memory) = data.next() else { continue };
                     fill(memory, bytes);
-                    self.space.map_memory(seen, memory).map_err(wrong)?;
+                    self.space.map_memory(seen, memory)?;
                     Access::Write
                 }
             };
             self.regions.add(seen, segment.memory, access);
         }
-        self.space.map_words(HANDOVER, &self.handover).map_err(wrong)?;
+        self.space.map_words(HANDOVER, &self.handover)?;
         self.regions.add(HANDOVER, HANDOVER_LENGTH as u64, Access::Read);
         let stack = STACK_TOP - STACK_LENGTH as u64;
-        self.space.map_memory(stack, &self.stack).map_err(wrong)?;
+        self.space.map_memory(stack, &self.stack)?;
         self.regions.add(stack, STACK_LENGTH as u64, Access::Write);
         self.lay_out_heap();
         Ok(())

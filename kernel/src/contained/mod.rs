@@ -5,6 +5,7 @@
 //! back and, if policy says so, the next life begins. The kernel stays as it is.
 
 mod calls;
+mod error;
 mod layout;
 
 use elone_gate::abi::Answer;
@@ -21,6 +22,7 @@ use crate::platform::Platform;
 use crate::policy;
 use crate::{blackbox, interrupts, power, watchdog};
 use calls::Served;
+pub(crate) use error::LoadError;
 use layout::Layout;
 
 /// Where the application runs.
@@ -46,9 +48,9 @@ enum End {
 
 impl Application {
     /// Finds the application in the image, and the memory that it needs.
-    pub(crate) fn load(memory: Memory) -> Result<Self, BootError> {
+    pub(crate) fn load(memory: Memory) -> Result<Self, LoadError> {
         let image = elone_hal::arch::entry::application();
-        let package = Package::read(image).map_err(BootError::Package)?;
+        let package = Package::read(image)?;
         let layout = Layout::new(&package, memory.into_rest())?;
         let frame = user::first_frame(0, 0, [0; 2]);
         Ok(Self { package, layout, frame })
@@ -63,7 +65,7 @@ impl Application {
     pub(crate) fn run(mut self, platform: &'static Platform) -> u8 {
         loop {
             if let Err(error) = self.prepare(platform) {
-                return error.report();
+                return BootError::Application(error).report();
             }
             match self.live() {
                 End::Exit(status) => return status,
@@ -88,13 +90,13 @@ impl Application {
     }
 
     /// Lays everything out as it was at first.
-    fn prepare(&mut self, platform: &Platform) -> Result<(), BootError> {
+    fn prepare(&mut self, platform: &Platform) -> Result<(), LoadError> {
         let (start, counter) = (platform.start(), platform.counter());
         let length = blackbox::with_past(|restarts, faults, report| {
             let past = (restarts, faults, report);
             self.layout.hand_over(|bytes| handover::encode_again(start, past, counter, bytes))
         });
-        let length = length.ok_or(BootError::Handover)?;
+        let length = length.ok_or(LoadError::Handover)?;
         self.layout.lay_out(&self.package)?;
         let arguments = [layout::HANDOVER, length as u64];
         self.frame = user::first_frame(self.package.entry(), layout::STACK_TOP, arguments);
