@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use elone_harness::Mode;
 use object::read::elf::{ElfFile64, FileHeader, SectionHeader};
 use object::{Object, ObjectSymbol, SymbolKind, elf};
 use rustc_demangle::demangle;
@@ -21,7 +22,8 @@ const SYMBOLS: usize = 25;
 #[command(after_help = "\
 Examples:
   cargo xtask size                    every application
-  cargo xtask size hello --symbols    and what is largest in one")]
+  cargo xtask size hello --symbols    and what is largest in one
+  cargo xtask size --contained        with the application apart from the kernel")]
 pub(crate) struct Arguments {
     /// The applications (default: all)
     #[arg(value_name = "APP")]
@@ -49,13 +51,21 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let images = build::images(&workspace, &toolchain, mode, &programs, None)?;
     for (program, image) in programs.iter().zip(&images) {
         println!("{:24} {:>9} bytes", program.name, fs::metadata(image)?.len());
-        let linked = image.with_extension("elf");
-        sections(&linked)?;
-        if arguments.symbols {
-            symbols(&linked)?;
+        arguments.describe(&image.with_extension("elf"))?;
+        if mode == Mode::Contained {
+            println!("  of which the application:");
+            arguments.describe(&image.with_extension("app.elf"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    /// Prints what is in a linked file.
+    fn describe(&self, linked: &Path) -> Result<()> {
+        sections(linked)?;
+        if self.symbols { symbols(linked) } else { Ok(()) }
+    }
 }
 
 /// Prints the sections that take memory, in the order of their addresses.

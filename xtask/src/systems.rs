@@ -56,6 +56,11 @@ pub(crate) fn any(selection: &Selection) -> bool {
     !selected(selection).is_empty()
 }
 
+/// Whether any of it takes a debugger.
+pub(crate) fn debugs(selection: &Selection) -> bool {
+    selected(selection).iter().any(|run| run.scenario.name.starts_with("debugging::"))
+}
+
 /// Builds the images and runs what is selected.
 pub(crate) fn run(
     workspace: &Arc<Workspace>,

@@ -10,7 +10,7 @@ use elone_harness::{Mode, Modes, Pace, Scenario};
 use crate::tally::Tally;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{self, Workspace};
-use crate::{CANNOT_BEGIN, emulator, miri, systems};
+use crate::{CANNOT_BEGIN, debugger, emulator, miri, systems};
 
 /// Crates that exist only as images: nothing of them runs on the host.
 const NOT_ON_THE_HOST: [&str; 1] = ["elone-unikernels"];
@@ -86,6 +86,12 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     if systems::any(&selection) {
         emulator::ensure(arguments.toolchain.install.permission())?;
+    }
+    if systems::debugs(&selection) {
+        // Tests without which the rest is worth having all the same: they are left out, and say so.
+        if let Err(missing) = debugger::ensure(arguments.toolchain.install.permission()) {
+            eprintln!("note: {missing}");
+        }
     }
     let mut tally = on_the_host(&workspace, &selection)?;
     // What Miri runs are host tests: where no name of theirs was asked for, there is nothing to do.

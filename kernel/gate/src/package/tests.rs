@@ -197,16 +197,15 @@ fn the_entry_is_an_instruction() {
     assert_eq!(refused(TEXT + ACCESS, &[4]), PackageError::Entry(0x40_0100));
 }
 
-/// Every byte before the contents, changed in every bit: whatever is made of it, nothing panics,
-/// and what is read is in order.
+/// Every byte, changed in every bit: whatever is made of it, nothing panics, and what is read is in
+/// order. Contents are free, so under Miri the header and the table must do.
 #[test]
 fn mutations_are_refused_or_harmless() {
-    let whole = packed();
-    let positions = if cfg!(miri) { 0..192 } else { 0..whole.len() };
+    let mut bytes = packed();
+    let end = if cfg!(miri) { HEADER + 3 * ENTRY } else { bytes.len() };
     let mut refused = 0;
-    for at in positions {
+    for at in 0..end {
         for change in [1, 2, 4, 8, 16, 32, 64, 128, 0xff] {
-            let mut bytes = whole.clone();
             bytes[at] ^= change;
             match Package::read(&bytes) {
                 Ok(package) => in_order(&package),
@@ -215,9 +214,11 @@ fn mutations_are_refused_or_harmless() {
                     refused += 1;
                 }
             }
+            bytes[at] ^= change;
         }
     }
-    assert!(refused > 500, "{refused}");
+    assert!(refused > 1000, "{refused}");
+    assert_eq!(bytes, packed());
 }
 
 fn in_order(package: &Package<'_>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Machine, Network, Scenario};
+use crate::{Context, Machine, Mode, Network, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["boot":
     Quick hello_on_qemu_virt,
@@ -60,7 +60,8 @@ fn hello_from_el3_through_el2(context: &Context) -> Result<()> {
 /// says so and sleeps.
 fn hello_and_halt(context: &Context, board: &str) -> Result<()> {
     let guest = context.machine(board, "hello")?.boot()?;
-    for line in ["entered at EL3, application at EL1", "Hello", "exit status 0", "halted"] {
+    let banner = format!("entered at EL3, {}", level(context));
+    for line in [&banner, "Hello", "exit status 0", "halted"] {
         guest.wait_for(line, BOOT)?;
     }
     Ok(())
@@ -79,29 +80,37 @@ fn hello_with_modern_virtio(context: &Context) -> Result<()> {
 }
 
 fn hello_in_16_mib(context: &Context) -> Result<()> {
-    greets(context.machine("qemu-virt", "hello")?.memory(16), &[": 16 MiB"])
+    greets(context, context.machine("qemu-virt", "hello")?.memory(16), &[": 16 MiB"])
 }
 
 fn hello_in_4_gib(context: &Context) -> Result<()> {
-    greets(context.machine("qemu-virt", "hello")?.memory(4096), &[": 4096 MiB"])
+    greets(context, context.machine("qemu-virt", "hello")?.memory(4096), &[": 4096 MiB"])
 }
 
 fn hello_without_any_device(context: &Context) -> Result<()> {
     let machine = context.machine("qemu-virt", "hello")?;
-    greets(machine.network(Network::Absent).without_entropy(), &[])
+    greets(context, machine.network(Network::Absent).without_entropy(), &[])
 }
 
 fn hello_on(context: &Context, board: &str, facts: &[&str]) -> Result<()> {
-    greets(context.machine(board, "hello")?, facts)
+    greets(context, context.machine(board, "hello")?, facts)
 }
 
-/// Boots hello: it says a line that begins with `Hello`, and ends with status 0. The log says that
-/// the application runs at EL1, and each of `facts`: the board is what it is meant to be.
-fn greets(machine: Machine, facts: &[&str]) -> Result<()> {
+/// Where the log says that the application runs.
+fn level(context: &Context) -> &'static str {
+    match context.mode() {
+        Mode::Joined => "application at EL1",
+        Mode::Contained => "application at EL0",
+    }
+}
+
+/// Boots hello: it says a line that begins with `Hello`, and ends with status 0. The log says at
+/// which level the application runs, and each of `facts`: the board is what it is meant to be.
+fn greets(context: &Context, machine: Machine, facts: &[&str]) -> Result<()> {
     let ending = machine.boot()?.ending(BOOT)?;
     ending.expect_status(0)?;
     ensure!(ending.console.lines().any(|line| line.starts_with("Hello")), "no greeting: {ending}");
-    for fact in facts.iter().chain(&["application at EL1"]) {
+    for fact in facts.iter().chain(&[level(context)]) {
         ensure!(ending.console.contains(fact), "{fact:?} is not in {ending}");
     }
     Ok(())

@@ -261,6 +261,6 @@ fn random_bytes_end_nothing(context: &Context) -> Result<()> {
         let _ = client.response("GET");
     }
     serves(&mut guest)?;
-    ensure!(!guest.console().contains("PANIC"), "{}", guest.console());
+    ensure!(!guest.console().contains("FAULT"), "{}", guest.console());
     Ok(())
 }

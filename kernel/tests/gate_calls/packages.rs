@@ -1,0 +1,124 @@
+//! Packages: what is read from one keeps every promise that a boot relies on.
+
+use elone_gate::package::{
+    ADDRESSES, Access, BUILD_ID, LONGEST, PAGE, Package, SEGMENTS, Segment, write,
+};
+
+use super::bytes::Bytes;
+
+/// Where things stand in a package, by its documentation.
+const ENTRY: usize = 16;
+const LENGTH: usize = 32;
+const TABLE: usize = 64;
+const ROW: usize = 40;
+const ACCESS: usize = 32;
+
+/// Takes `bytes` for a package, or for what is wrong with one; whether it could be read.
+pub fn check(bytes: &[u8]) -> bool {
+    let mut bytes = Bytes(bytes);
+    match bytes.byte() % 16 {
+        0 => look(bytes.0),
+        _ => look(&made_wrong(&mut bytes)),
+    }
+}
+
+/// A package made of `segments`.
+fn written(entry: u64, build_id: &[u8], segments: &[Segment<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(entry, build_id, segments, &mut |piece: &[u8]| bytes.extend_from_slice(piece));
+    bytes
+}
+
+/// A package with segments of any kind, most of them right, and with something wrong in it.
+fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
+    const CONTENTS: [u8; 6000] = [0xd4; 6000];
+    let mut segments = Vec::new();
+    let mut address = ADDRESSES.start;
+    for index in 0..1 + bytes.below(4) {
+        let length = usize::from(bytes.byte()) * 23;
+        let access = match index {
+            0 => Access::Text,
+            _ => [Access::Text, Access::Constants, Access::Data, Access::Data][bytes.below(4)],
+        };
+        let zeros = if access == Access::Data { u64::from(bytes.byte()) << 5 } else { 0 };
+        let contents = &CONTENTS[..length.max(1)];
+        let memory = contents.len() as u64 + zeros;
+        segments.push(Segment { address, memory, contents, access });
+        address += memory.next_multiple_of(PAGE) + u64::from(bytes.byte() % 2) * PAGE;
+    }
+    let entry = ADDRESSES.start + u64::from(bytes.byte()) * 4;
+    let id = bytes.take(usize::from(bytes.0.len() > BUILD_ID) * BUILD_ID);
+    let mut package = written(entry, id, &segments);
+    for _ in 0..bytes.below(3) {
+        spoil(bytes, &mut package);
+    }
+    package
+}
+
+/// Makes one thing wrong, or at least other.
+fn spoil(bytes: &mut Bytes<'_>, package: &mut Vec<u8>) {
+    let place = match bytes.byte() % 8 {
+        0 => [8, ENTRY, 24, LENGTH][bytes.below(4)],
+        1 => return bytes.damage(package),
+        2 => {
+            // Cut, but with all that says so put right.
+            let length = bytes.long() as usize % (package.len() + 1);
+            package.truncate(length);
+            if length >= TABLE {
+                package[LENGTH..LENGTH + 8].copy_from_slice(&(length as u64).to_le_bytes());
+                package[length - 8..].copy_from_slice(b"ELONEEND");
+            }
+            return;
+        }
+        _ => TABLE + bytes.below(5) * ROW + [0, 8, 16, 24, ACCESS][bytes.below(5)],
+    };
+    let Some(field) = package.get_mut(place..place + 8) else { return };
+    let now = u64::from_le_bytes(field.try_into().expect("eight bytes"));
+    let edges = [now, now + PAGE, now.wrapping_sub(PAGE), now ^ 3, ADDRESSES.start, ADDRESSES.end];
+    field.copy_from_slice(&bytes.number(&edges).to_le_bytes());
+}
+
+/// What is true of every package, and that what was read from it makes the same one again.
+fn look(bytes: &[u8]) -> bool {
+    let Ok(package) = Package::read(bytes) else { return false };
+    assert!(bytes.len() as u64 <= LONGEST && package.build_id().len() <= BUILD_ID);
+    let segments: Vec<_> = package.segments().collect();
+    let claimed = u32::from_le_bytes(bytes[24..28].try_into().expect("four bytes"));
+    assert!((1..=SEGMENTS).contains(&segments.len()) && segments.len() == claimed as usize);
+
+    let (mut free, mut unread) = (u128::from(ADDRESSES.start), PAGE as usize);
+    for (index, segment) in segments.iter().enumerate() {
+        // In pages of its own, where applications may be.
+        let end = u128::from(segment.address) + u128::from(segment.memory);
+        assert!(segment.address % PAGE == 0 && u128::from(segment.address) >= free);
+        assert!(segment.memory > 0 && end <= u128::from(ADDRESSES.end));
+        free = end.next_multiple_of(PAGE.into());
+        // With contents in pages of their own, behind the header and before the end mark.
+        let offset = segment.contents.as_ptr().addr() - bytes.as_ptr().addr();
+        assert!(offset % PAGE as usize == 0 && (offset >= unread || segment.contents.is_empty()));
+        unread = (offset + segment.contents.len()).next_multiple_of(PAGE as usize);
+        assert!(segment.contents.is_empty() || unread <= bytes.len() - 8);
+        // Never writable and executable; what is used in place is whole.
+        let flags = bytes[TABLE + index * ROW + ACCESS..][..4].try_into().expect("four bytes");
+        let flags = u32::from_le_bytes(flags);
+        let (expected, in_place) = match segment.access {
+            Access::Text => (5, true),
+            Access::Constants => (4, true),
+            Access::Data => (6, false),
+        };
+        assert_eq!(flags, expected);
+        let length = segment.contents.len() as u64;
+        assert!(if in_place { length == segment.memory } else { length <= segment.memory });
+    }
+    let entry = package.entry();
+    assert!(entry % 4 == 0);
+    assert!(segments.iter().any(|segment| segment.access == Access::Text
+        && (segment.address..segment.address + segment.memory).contains(&entry)));
+    let data = segments.iter().filter(|segment| segment.access == Access::Data);
+    assert_eq!(package.data(), data.map(|data| data.memory.next_multiple_of(PAGE)).sum::<u64>());
+
+    let again = written(entry, package.build_id(), &segments);
+    let again = Package::read(&again).expect("what was read once");
+    assert!(again.segments().eq(segments) && again.entry() == entry);
+    true
+}
