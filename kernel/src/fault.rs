@@ -63,8 +63,8 @@ pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
         Kind::SError => report::Cause::Late,
         Kind::Irq | Kind::Fiq => report::Cause::Uninvited,
     };
-    let besides = (vector.origin == Origin::Handler)
-        .then_some("while another exception was being handled");
+    let besides =
+        (vector.origin == Origin::Handler).then_some("while another exception was being handled");
     interrupted(frame, cause, besides)
 }
 

@@ -7,8 +7,8 @@ use core::iter::once;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use elone_gate::Events;
-use elone_hal::arch::interrupts::{Controller, REDISTRIBUTOR, redistributor_type};
 use elone_hal::arch::core as cpu;
+use elone_hal::arch::interrupts::{Controller, REDISTRIBUTOR, redistributor_type};
 use elone_hal::mmio::Window;
 use elone_hal::virtio::InterruptPort;
 use heapless::Vec;

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::clock::Clock;

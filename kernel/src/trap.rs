@@ -29,6 +29,10 @@ pub enum Trap {
     PointerAuthentication,
     /// Floating point or SIMD where it is not enabled.
     FloatingPoint,
+    /// A system register, or cache maintenance, that is not for this exception level.
+    SystemAccess(SystemRegister),
+    /// `wfi` or `wfe` by somebody who is to wait by a call.
+    Wait,
     /// Nothing that this kernel provokes; its exception class, kept raw for the report.
     Unexpected(u8),
 }
@@ -65,6 +69,10 @@ pub enum Reason {
     Other(u8),
 }
 
+/// What a trapped `mrs`, `msr` or `sys` named: bits 21 to 1 of the syndrome, as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemRegister(u32);
+
 /// A pointer that must be aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pointer {
@@ -77,15 +85,17 @@ pub enum Pointer {
 impl Trap {
     /// Decodes the syndrome `esr` and the address `far` that came with it.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "fields of up to 16 bits, masked")]
+    #[expect(clippy::cast_possible_truncation, reason = "fields of up to 22 bits, masked")]
     pub const fn decode(esr: u64, far: u64) -> Self {
         let class = (esr >> 26) as u8 & 0x3f;
         let immediate = esr as u16;
         match class {
             0x00 => Self::Undefined,
+            0x01 => Self::Wait,
             0x07 => Self::FloatingPoint,
             0x0d => Self::BranchTarget,
             0x15 => Self::SupervisorCall(immediate),
+            0x18 => Self::SystemAccess(SystemRegister(esr as u32 & 0x3f_fffe)),
             0x1c => Self::PointerAuthentication,
             0x20 | 0x21 => Self::abort(Access::Execute, esr, far),
             0x22 => Self::Misaligned(Pointer::ProgramCounter),
@@ -132,6 +142,8 @@ impl Trap {
             Self::BranchTarget => "branch-target",
             Self::PointerAuthentication => "pointer-authentication",
             Self::FloatingPoint => "floating-point",
+            Self::SystemAccess(_) => "system-access",
+            Self::Wait => "wait-instruction",
             Self::Unexpected(_) => "unexpected",
         }
     }
@@ -159,8 +171,20 @@ impl fmt::Display for Trap {
             Self::BranchTarget => f.write_str("an indirect jump missed its landing pad"),
             Self::PointerAuthentication => f.write_str("a signed pointer did not authenticate"),
             Self::FloatingPoint => f.write_str("floating point is not enabled"),
+            Self::SystemAccess(register) => write!(f, "{register} is not to be used here"),
+            Self::Wait => f.write_str("a wait for interrupts or events, which is not for here"),
             Self::Unexpected(class) => write!(f, "unexpected exception class {class:#x}"),
         }
+    }
+}
+
+/// By its encoding, which every assembler takes (Arm ARM, section C5.1.2).
+impl fmt::Display for SystemRegister {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bits) = *self;
+        let (op0, op1, op2) = (bits >> 20 & 0b11, bits >> 14 & 0b111, bits >> 17 & 0b111);
+        let (crn, crm) = (bits >> 10 & 0xf, bits >> 1 & 0xf);
+        write!(f, "s{op0}_{op1}_c{crn}_c{crm}_{op2}")
     }
 }
 
@@ -224,6 +248,15 @@ mod tests {
     fn calls_and_breakpoints_keep_their_number() {
         assert_eq!(Trap::decode(0x5600_002a, 0), Trap::SupervisorCall(42));
         assert_eq!(Trap::decode(0xf200_0001, 0), Trap::Breakpoint(1));
+    }
+
+    #[test]
+    fn a_system_register_is_named_by_its_encoding() {
+        // `mrs x9, cntpct_el0`, then `wfi`, as they are trapped from EL0.
+        let trap = Trap::decode(0x6232_f921, 0);
+        assert_eq!(trap.class(), "system-access");
+        assert_eq!(trap.to_string(), "s3_3_c14_c0_1 is not to be used here");
+        assert_eq!(Trap::decode(0x07e0_0000, 0), Trap::Wait);
     }
 
     #[test]

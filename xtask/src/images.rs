@@ -50,9 +50,9 @@ impl Builder {
 impl Images for Builder {
     fn image(&self, name: &str, mode: Mode) -> Result<PathBuf> {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        let image = built
-            .entry((name.to_owned(), mode))
-            .or_insert_with(|| self.build(name, mode).map_err(|error| format!("{name}: {error:#}")));
+        let image = built.entry((name.to_owned(), mode)).or_insert_with(|| {
+            self.build(name, mode).map_err(|error| format!("{name}: {error:#}"))
+        });
         image.clone().map_err(|reason| anyhow!(reason))
     }
 }

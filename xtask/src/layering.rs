@@ -28,8 +28,12 @@ const HOUSE: &[Place] = &[
     Place { name: "elone-unikernels", imports: &[Anywhere("elone"), Anywhere("elone-gate")] },
     Place {
         name: "elone",
-        imports: &[Anywhere("elone-gate"), Anywhere("elone-macros"), InImages("elone-kernel"),
-            InImages("elone-memory")],
+        imports: &[
+            Anywhere("elone-gate"),
+            Anywhere("elone-macros"),
+            InImages("elone-kernel"),
+            InImages("elone-memory"),
+        ],
     },
     Place { name: "elone-macros", imports: &[] },
     Place {

@@ -62,7 +62,8 @@ impl Kernel {
         let elf = read(application)?;
         let package = pack::package(&elf).with_context(|| format!("the application {name}"))?;
         // Other builds may be at the same file.
-        let own = |what: &str| application.with_added_extension(format!("{}.{what}", process::id()));
+        let own =
+            |what: &str| application.with_added_extension(format!("{}.{what}", process::id()));
         let (object, new) = (own("o"), own("contained"));
         fs::write(&object, pack::object(&package)?)?;
         let result = self.run(&object, &new).with_context(|| format!("linking {name}"));

@@ -3,10 +3,10 @@
 //! (`link/pack.rs`); these are images that were changed since.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use elone_gate::package::{self, LONGEST, Package, Segment};
 use elone_harness::{Board, Context, Machine, Mode, Modes, Pace, Scenario};
 
@@ -47,11 +47,17 @@ struct Damage {
 }
 
 fn damages(length: usize) -> Vec<Damage> {
-    let word = |name, at, number: u64, reason| {
-        Damage { name, at, bytes: number.to_le_bytes().to_vec(), reason }
+    let word = |name, at, number: u64, reason| Damage {
+        name,
+        at,
+        bytes: number.to_le_bytes().to_vec(),
+        reason,
     };
-    let half = |name, at, number: u32, reason| {
-        Damage { name, at, bytes: number.to_le_bytes().to_vec(), reason }
+    let half = |name, at, number: u32, reason| Damage {
+        name,
+        at,
+        bytes: number.to_le_bytes().to_vec(),
+        reason,
     };
     vec![
         word("absent", 0, 0, "not a package"),
@@ -119,7 +125,7 @@ impl Image {
     }
 }
 
-fn machine(context: &Context, image: &std::path::Path) -> Result<Machine> {
+fn machine(context: &Context, image: &Path) -> Result<Machine> {
     Ok(Machine::new(&Board::find(&context.boards, "qemu-virt")?, image))
 }
 
@@ -147,7 +153,7 @@ fn what_is_not_is_refused(context: &Context) -> Result<()> {
 /// The package is in order, and asks for more zeros than the machine has memory.
 fn more_data_than_memory_is_refused(context: &Context) -> Result<()> {
     let image = Image::of(context)?;
-    let read = Package::read(image.package()).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let read = Package::read(image.package()).map_err(|error| anyhow!("{error}"))?;
     let mut segments: Vec<Segment<'_>> = read.segments().collect();
     let data = segments.last_mut().context("there are no segments")?;
     ensure!(data.access == package::Access::Data, "the last segment is not data");
@@ -156,7 +162,7 @@ fn more_data_than_memory_is_refused(context: &Context) -> Result<()> {
     let mut sink = |piece: &[u8]| package.extend_from_slice(piece);
     package::write(read.entry(), read.build_id(), &segments, &mut sink);
     let file = image.save(context, "large", &package)?;
-    refused(machine(context, &file)?.memory(128), "")
+    refused(machine(context, &file)?.memory(128), "it needs 524288 KiB in one piece, ")
 }
 
 /// Boots what is to be refused for this reason.

@@ -32,7 +32,8 @@ use crate::workspace::Workspace;
 #[command(after_help = "\
 Examples:
   cargo xtask report console.txt
-  ssh edge journalctl -u gateway | cargo xtask report -
+  ssh edge journalctl -o cat -u gateway | cargo xtask report
+  curl -s http://127.0.0.1:8080/report | cargo xtask report -
   cargo xtask report console.txt --elf gateway-1.4.elf")]
 pub(crate) struct Arguments {
     /// The console's text; - is standard input

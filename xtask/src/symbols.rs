@@ -10,8 +10,8 @@ pub(crate) mod library;
 use std::fmt;
 use std::sync::Arc;
 
-use gimli::{DwarfSections, EndianArcSlice, RunTimeEndian, SectionId};
 use anyhow::{Context as _, Result};
+use gimli::{DwarfSections, EndianArcSlice, RunTimeEndian, SectionId};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use rustc_demangle::demangle;
 
@@ -115,7 +115,8 @@ impl Symbols {
         let mut frames = self.described(probe).unwrap_or_default();
         if let Some(last) = frames.last_mut() {
             last.inlined = false;
-        } else if let Some(function) = self.symbol(probe) {
+        } else if let Some((name, start)) = self.symbol(probe) {
+            let function = format!("{name}+{:#x}", address.reported() - start);
             frames.push(Frame { function, place: None, inlined: false });
         }
         frames
@@ -128,19 +129,19 @@ impl Symbols {
         while let Some(frame) = found.next()? {
             let named = frame.function.as_ref().and_then(|name| name.raw_name().ok());
             let named = named.map(|name| format!("{:#}", demangle(name.as_ref())));
-            let function = named.or_else(|| self.symbol(probe)).unwrap_or_else(|| "?".to_owned());
+            let symbol = || self.symbol(probe).map(|(name, _)| name.to_owned());
+            let function = named.or_else(symbol).unwrap_or_else(|| "?".to_owned());
             let place = frame.location.and_then(|at| Some((shown(at.file?), at.line)));
             frames.push(Frame { function, place, inlined: true });
         }
         Ok(frames)
     }
 
-    /// The symbol before an address, and how far before it is.
-    fn symbol(&self, probe: u64) -> Option<String> {
+    /// The symbol that an address belongs to, and where that begins.
+    fn symbol(&self, probe: u64) -> Option<(&str, u64)> {
         let after = self.named.partition_point(|(start, ..)| *start <= probe);
         let (start, size, name) = self.named.get(after.checked_sub(1)?)?;
-        let offset = probe - start;
-        (*size == 0 || offset < *size).then(|| format!("{name}+{offset:#x}"))
+        (*size == 0 || probe - start < *size).then_some((name, *start))
     }
 }
 
@@ -220,6 +221,9 @@ mod tests {
     #[test]
     fn paths_of_this_repository_begin_at_its_root() {
         assert_eq!(shown("elone/app/hello/src/main.rs"), "app/hello/src/main.rs");
-        assert_eq!(shown("rust/library/core/src/panicking.rs"), "rust/library/core/src/panicking.rs");
+        assert_eq!(
+            shown("rust/library/core/src/panicking.rs"),
+            "rust/library/core/src/panicking.rs"
+        );
     }
 }

@@ -45,9 +45,8 @@ impl fmt::Display for Run {
 fn selected(selection: &Selection) -> Vec<Run> {
     let own = [promises::SCENARIOS, packages::SCENARIOS, report::promises::SCENARIOS];
     let scenarios = [scenarios::all(), own.concat()].concat();
-    let in_modes = |scenario: Scenario| {
-        selection.modes(&scenario).map(move |mode| Run { scenario, mode })
-    };
+    let in_modes =
+        |scenario: Scenario| selection.modes(&scenario).map(move |mode| Run { scenario, mode });
     scenarios.into_iter().flat_map(in_modes).collect()
 }
 

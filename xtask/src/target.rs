@@ -26,6 +26,9 @@ const RUSTFLAGS: &[&str] = &[
     "-Ctarget-feature=-strict-align",
     // A fault's report walks the frames.
     "-Cforce-frame-pointers=yes",
+    // A debugger walks them by what the compiler says of each instruction: in `.debug_frame`, which
+    // is not loaded. Tables for unwinding would take its place, and nothing unwinds.
+    "-Cforce-unwind-tables=no",
 ];
 
 /// How everything is linked, by whomever.

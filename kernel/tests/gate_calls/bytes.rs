@@ -1,19 +1,19 @@
 //! Random bytes, read as numbers of the kinds that code goes wrong at.
 
 /// What is left of an input. Behind its end there are zeros.
-pub struct Bytes<'a>(pub &'a [u8]);
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    pub fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
 
     /// A number below `limit`, which is at most 256.
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.byte()) % limit
     }
 
-    pub fn long(&mut self) -> u64 {
+    pub(crate) fn long(&mut self) -> u64 {
         let mut bytes = [0; 8];
         let taken = self.take(8);
         bytes[..taken.len()].copy_from_slice(taken);
@@ -21,7 +21,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// Any number, one that is small or the end of a range, or one near any of `edges`.
-    pub fn number(&mut self, edges: &[u64]) -> u64 {
+    pub(crate) fn number(&mut self, edges: &[u64]) -> u64 {
         match self.byte() % 8 {
             0 => self.long(),
             1 => u64::MAX - u64::from(self.byte()),
@@ -36,7 +36,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    pub fn take(&mut self, length: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         taken
@@ -44,7 +44,7 @@ impl<'a> Bytes<'a> {
 
     /// Changes bytes of `target` here and there.
     #[allow(dead_code, reason = "a fuzzer of something else has no use for it")]
-    pub fn damage(&mut self, target: &mut Vec<u8>) {
+    pub(crate) fn damage(&mut self, target: &mut Vec<u8>) {
         for _ in 0..self.below(4) {
             let place = self.long() as usize % target.len().max(1);
             match self.byte() % 4 {

@@ -9,7 +9,7 @@ use super::bytes::Bytes;
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It is no call.
     Refused,
     /// It is one, and names no memory.
@@ -31,14 +31,17 @@ struct Memory {
 }
 
 /// Takes `bytes` for a caller's regions, and what it has in its registers.
-pub fn check(bytes: &[u8]) -> Outcome {
+pub(crate) fn check(bytes: &[u8]) -> Outcome {
     let mut bytes = Bytes(bytes);
     let (memory, edges) = memory(&mut bytes);
     let number = match bytes.byte() % 16 {
         0 => bytes.long(),
         _ => u64::from(bytes.byte()) % (Call::COUNT + 1),
     };
-    let arguments = std::array::from_fn(|_| bytes.number(&edges));
+    let arguments = match bytes.byte() % 4 {
+        0 => std::array::from_fn(|_| bytes.number(&edges)),
+        _ => plausible(number, &mut bytes, &edges),
+    };
 
     let decoded = Call::decode(number, arguments);
     assert_eq!(decoded.err(), refusal(number, arguments), "{number} {arguments:x?}");
@@ -50,7 +53,10 @@ pub fn check(bytes: &[u8]) -> Outcome {
     }
     let found = memory.regions.record(address);
     assert_eq!(found.is_ok(), address % 16 == 0 && memory.has(address, 16, Access::Read));
-    assert!(found.is_ok_and(|found| (found.address(), found.length()) == (address, 16)) || found.is_err());
+    assert!(
+        found.is_ok_and(|found| (found.address(), found.length()) == (address, 16))
+            || found.is_err()
+    );
 
     let Ok(call) = decoded else { return Outcome::Refused };
     round_trip(call, number, arguments);
@@ -81,6 +87,26 @@ fn memory(bytes: &mut Bytes<'_>) -> (Memory, Vec<u64>) {
         }
     }
     (memory, edges)
+}
+
+/// Words as an application could have them that is almost right.
+fn plausible(number: u64, bytes: &mut Bytes<'_>, edges: &[u64]) -> Arguments {
+    let place = |bytes: &mut Bytes<'_>| {
+        let edge = edges.get(bytes.below(edges.len().max(1))).copied().unwrap_or(0);
+        edge.wrapping_add_signed((bytes.byte().cast_signed() / 8).into())
+    };
+    let mut words = [0; 6];
+    match number {
+        4..=6 | 12 => words[..2].copy_from_slice(&[place(bytes), bytes.byte().into()]),
+        8 | 9 | 11 => {
+            for pair in words[1..5].chunks_exact_mut(2) {
+                let few = bytes.below(6) * bytes.below(32);
+                pair.copy_from_slice(&[place(bytes), few as u64]);
+            }
+        }
+        _ => words.fill_with(|| bytes.below(4) as u64),
+    }
+    words
 }
 
 impl Memory {

@@ -14,7 +14,7 @@ const ROW: usize = 40;
 const ACCESS: usize = 32;
 
 /// Takes `bytes` for a package, or for what is wrong with one; whether it could be read.
-pub fn check(bytes: &[u8]) -> bool {
+pub(crate) fn check(bytes: &[u8]) -> bool {
     let mut bytes = Bytes(bytes);
     match bytes.byte() % 16 {
         0 => look(bytes.0),
@@ -74,7 +74,8 @@ fn spoil(bytes: &mut Bytes<'_>, package: &mut Vec<u8>) {
     };
     let Some(field) = package.get_mut(place..place + 8) else { return };
     let now = u64::from_le_bytes(field.try_into().expect("eight bytes"));
-    let edges = [now, now + PAGE, now.wrapping_sub(PAGE), now ^ 3, ADDRESSES.start, ADDRESSES.end];
+    let (more, less) = (now.wrapping_add(PAGE), now.wrapping_sub(PAGE));
+    let edges = [now, more, less, now ^ 3, ADDRESSES.start, ADDRESSES.end];
     field.copy_from_slice(&bytes.number(&edges).to_le_bytes());
 }
 

@@ -11,7 +11,7 @@ const CHECKSUM: usize = 16;
 
 /// Takes `bytes` for a record, or for what to make one of and what to make wrong in it; whether it
 /// could be read.
-pub fn check(bytes: &[u8]) -> bool {
+pub(crate) fn check(bytes: &[u8]) -> bool {
     let mut bytes = Bytes(bytes);
     match bytes.byte() % 16 {
         0 => look(bytes.0),

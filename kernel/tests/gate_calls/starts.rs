@@ -4,15 +4,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use elone_gate::handover::{self, Counter};
-use elone_gate::{
-    Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Start, Verbosity,
-};
+use elone_gate::{Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Start, Verbosity};
 
 use super::bytes::Bytes;
 
 /// Takes `bytes` for a start, or for what to make one of and what to make wrong in it; whether it
 /// could be read.
-pub fn check(bytes: &[u8]) -> bool {
+pub(crate) fn check(bytes: &[u8]) -> bool {
     let mut bytes = Bytes(bytes);
     match bytes.byte() % 16 {
         0 => look(bytes.0.to_vec()),
@@ -24,7 +22,7 @@ const TEXTS: [&str; 8] =
     ["", "none", "böard", "app.a=b log=info", "\0", "𝄞𝄞", "FAULT class=hang\n", "x x x x x x x"];
 
 fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
-    let mut text = |bytes: &mut Bytes<'_>| TEXTS[bytes.below(TEXTS.len())];
+    let text = |bytes: &mut Bytes<'_>| TEXTS[bytes.below(TEXTS.len())];
     let mut heap = MemoryRanges::NONE;
     for _ in 0..bytes.below(6) {
         heap.push(MemoryRange { start: bytes.long() as usize, length: bytes.byte().into() });
@@ -74,9 +72,11 @@ fn look(bytes: Vec<u8>) -> bool {
     let bytes: &'static [u8] = unsafe { &*raw };
     let length = handover::decode(bytes).map(|(start, counter)| {
         let past = start.past;
-        assert!([past.report, start.settings, start.machine.board].iter().all(|text| {
-            text.is_empty() || bytes.as_ptr_range().contains(&text.as_ptr())
-        }));
+        assert!(
+            [past.report, start.settings, start.machine.board]
+                .iter()
+                .all(|text| { text.is_empty() || bytes.as_ptr_range().contains(&text.as_ptr()) })
+        );
         let _ = format!("{start:?} {:?} {}", past.class(), counter.nanoseconds(u64::MAX));
         handover::encode(&start, counter, &mut again).expect("as long as it was")
     });

@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 use std::{env, fmt};
 
 /// What debuggers that know aarch64 are called. The last knows it in some distributions.
-const NAMES: [&str; 4] =
-    ["gdb-multiarch", "aarch64-linux-gnu-gdb", "aarch64-none-elf-gdb", "gdb"];
+const NAMES: [&str; 4] = ["gdb-multiarch", "aarch64-linux-gnu-gdb", "aarch64-none-elf-gdb", "gdb"];
 
 /// A debugger that is told everything it needs to know: the symbols of all that runs in a machine,
 /// each at its real address, where the sources are, and where the machine waits.

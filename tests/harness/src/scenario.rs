@@ -134,7 +134,11 @@ pub(crate) use scenarios;
 
 /// What stands behind `in`.
 macro_rules! modes {
-    () => { $crate::Modes::Both };
-    ($mode:ident) => { $crate::Modes::Only($crate::Mode::$mode) };
+    () => {
+        $crate::Modes::Both
+    };
+    ($mode:ident) => {
+        $crate::Modes::Only($crate::Mode::$mode)
+    };
 }
 pub(crate) use modes;

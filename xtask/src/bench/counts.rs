@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Bench;
+use super::beside::Beside;
 use super::http::Use;
 use super::load::Load;
-use super::plugin::Counts;
-use super::process::CLIENTS;
+use super::plugin::{Counters, Counts};
+use super::process::{CLIENTS, Process};
 use super::report::{Figure, Samples, Section, Target, Unit};
 use super::subject::{PATIENCE, Subject};
 
@@ -34,28 +35,28 @@ pub(super) fn until_the_line(bench: &Bench) -> Result<Section> {
             })
             .collect()
     };
-    let (hello, gateway) = (count(&bench.hello)?, count(&bench.gateway)?);
-    let linux = bench.linux.as_ref().map(count).transpose()?;
-    let instructions =
-        |runs: &Vec<Counts>| Samples::of(runs.iter().map(|counts| counts.instructions as f64));
-    let accesses =
-        |runs: &Vec<Counts>| Samples::of(runs.iter().map(|counts| counts.accesses as f64));
-    let figure = |name, label, samples| Figure::new(name, label, Unit::Count, samples);
+    let hello = bench.each(|guests| &guests.hello).try_map(count)?;
+    let gateway = bench.servers().try_map(count)?;
+    let instructions: fn(&Counts) -> f64 = |counts| counts.instructions as f64;
+    let accesses: fn(&Counts) -> f64 = |counts| counts.accesses as f64;
+    let figure = |name, label, of: &Beside<Vec<Counts>>, value: fn(&Counts) -> f64| {
+        let samples = of.as_ref().map(|runs| Samples::of(runs.iter().map(value)));
+        Figure::new(name, label, Unit::Count, samples)
+    };
     Ok(Section {
         title: "From entry to the first line (hello), to listening (gateway)",
         figures: vec![
-            figure("line.hello.instructions", "hello: guest instructions", instructions(&hello))
+            figure("line.hello.instructions", "hello: guest instructions", &hello, instructions)
                 .target(Target::AtMost(1_000_000.0)),
-            figure("line.hello.accesses", "hello: device accesses", accesses(&hello)),
+            figure("line.hello.accesses", "hello: device accesses", &hello, accesses),
             figure(
                 "line.gateway.instructions",
                 "gateway: guest instructions",
-                instructions(&gateway),
+                &gateway,
+                instructions,
             )
-            .target(Target::AtMost(4_000_000.0))
-            .linux(linux.as_ref().map(instructions)),
-            figure("line.gateway.accesses", "gateway: device accesses", accesses(&gateway))
-                .linux(linux.as_ref().map(accesses)),
+            .target(Target::AtMost(4_000_000.0)),
+            figure("line.gateway.accesses", "gateway: device accesses", &gateway, accesses),
         ],
     })
 }
@@ -63,51 +64,30 @@ pub(super) fn until_the_line(bench: &Bench) -> Result<Section> {
 /// For each request on a kept connection, boot taken off.
 pub(super) fn per_request(bench: &Bench) -> Result<Section> {
     let rounds = bench.choose(500, 100);
-    let several = |subject| per_request_of(bench, subject, CLIENTS, rounds);
-    let single = |subject| per_request_of(bench, subject, 1, rounds);
-    let (many, one) = (several(&bench.gateway)?, single(&bench.gateway)?);
-    let linux_many = bench.linux.as_ref().map(several).transpose()?;
-    let linux_one = bench.linux.as_ref().map(single).transpose()?;
-    let figure = |name, label, of: fn(&PerRequest) -> f64, ours: &PerRequest, theirs| {
-        let theirs: &Option<PerRequest> = theirs;
-        Figure::new(name, label, Unit::PerRequest, Samples::one(of(ours)))
-            .linux(theirs.as_ref().map(|counts| Samples::one(of(counts))))
+    let of = |clients| {
+        bench.servers().try_map(|subject| per_request_of(bench, subject, clients, rounds))
     };
-    let instructions: fn(&PerRequest) -> f64 = |counts| counts.instructions;
-    let accesses: fn(&PerRequest) -> f64 = |counts| counts.accesses;
+    let (many, one) = (of(CLIENTS)?, of(1)?);
+    let figure = |name, label, of: fn(PerRequest) -> f64, counts: Beside<PerRequest>| {
+        let samples = counts.map(|counts| Samples::one(of(counts)));
+        Figure::new(name, label, Unit::PerRequest, samples)
+    };
+    let instructions: fn(PerRequest) -> f64 = |counts| counts.instructions;
+    let accesses: fn(PerRequest) -> f64 = |counts| counts.accesses;
     Ok(Section {
         title: "For each keep-alive request",
         figures: vec![
-            figure(
-                "request.instructions",
-                "guest instructions, 8 connections",
-                instructions,
-                &many,
-                &linux_many,
-            )
-            .target(Target::AtMost(12_000.0)),
-            figure(
-                "request.accesses",
-                "device accesses, 8 connections",
-                accesses,
-                &many,
-                &linux_many,
-            )
-            .target(Target::AtMost(2.0)),
+            figure("request.instructions", "guest instructions, 8 connections", instructions, many)
+                .target(Target::AtMost(12_000.0)),
+            figure("request.accesses", "device accesses, 8 connections", accesses, many)
+                .target(Target::AtMost(2.0)),
             figure(
                 "request.single.instructions",
                 "guest instructions, 1 connection",
                 instructions,
-                &one,
-                &linux_one,
+                one,
             ),
-            figure(
-                "request.single.accesses",
-                "device accesses, 1 connection",
-                accesses,
-                &one,
-                &linux_one,
-            ),
+            figure("request.single.accesses", "device accesses, 1 connection", accesses, one),
         ],
     })
 }
@@ -147,40 +127,43 @@ fn per_request_of(
 pub(super) fn while_idle(bench: &Bench) -> Result<Section> {
     let seconds = bench.choose(30, 10);
     eprintln!("bench: watching idle guests for {seconds} s, once they have settled");
-    let guests = [Some(&bench.gateway), Some(&bench.gateway_by_dhcp), bench.linux.as_ref()];
-    let mut watched = Vec::new();
-    for subject in guests.into_iter().flatten() {
+    let watch = |subject: &Subject| -> Result<Process> {
         let process = subject.start_counted(&bench.plugin)?;
         subject.wait_for_line(&process, PATIENCE)?;
-        watched.push(process);
-    }
-    thread::sleep(SETTLING);
-    let now = || -> Result<Vec<Counts>> {
-        watched.iter().map(|process| Ok(process.counters()?.now()?)).collect()
+        Ok(process)
     };
-    let before = now()?;
+    let fixed = bench.servers().try_map(watch)?;
+    let by_dhcp = bench.each(|guests| &guests.gateway_by_dhcp).try_map(watch)?;
+    thread::sleep(SETTLING);
+    let now = |all: &Beside<Process>| {
+        all.as_ref().try_map(|process| Ok((process.counters()?.now()?, process.counters()?)))
+    };
+    let before = (now(&fixed)?, now(&by_dhcp)?);
     thread::sleep(Duration::from_secs(seconds));
-    let rate = |count: u64| Samples::one(count as f64 / seconds as f64);
-    let spent: Vec<_> = now()?.iter().zip(before).map(|(now, before)| *now - before).collect();
+    let spent = |before: Beside<(Counts, Counters)>| {
+        before.try_map(|(before, counters)| Ok(counters.now()? - before))
+    };
+    let (fixed, by_dhcp) = (spent(before.0)?, spent(before.1)?);
     // A guest that polls never sleeps: without its instructions, no wake-up would look like calm.
-    let [fixed, by_dhcp, rest @ ..] = &spent[..] else { unreachable!("two are always watched") };
-    let linux = rest.first();
-    let figure = |name, label, count| Figure::new(name, label, Unit::PerSecond, rate(count));
+    let figure = |name, label, of: Beside<Counts>, count: fn(Counts) -> u64| {
+        let rate = |counts| Samples::one(count(counts) as f64 / seconds as f64);
+        Figure::new(name, label, Unit::PerSecond, of.map(rate))
+    };
+    let (sleeps, instructions): (fn(Counts) -> u64, fn(Counts) -> u64) =
+        (|counts| counts.sleeps, |counts| counts.instructions);
     let zero = Target::AtMost(0.0);
     Ok(Section {
         title: "While idle",
         figures: vec![
-            figure("idle.static.wakeups", "wake-ups, static address", fixed.sleeps)
-                .target(zero)
-                .linux(linux.map(|counts| rate(counts.sleeps))),
+            figure("idle.static.wakeups", "wake-ups, static address", fixed, sleeps).target(zero),
             figure(
                 "idle.static.instructions",
                 "guest instructions, static address",
-                fixed.instructions,
-            )
-            .linux(linux.map(|counts| rate(counts.instructions))),
-            figure("idle.dhcp.wakeups", "wake-ups, DHCP", by_dhcp.sleeps).target(zero),
-            figure("idle.dhcp.instructions", "guest instructions, DHCP", by_dhcp.instructions),
+                fixed,
+                instructions,
+            ),
+            figure("idle.dhcp.wakeups", "wake-ups, DHCP", by_dhcp, sleeps).target(zero),
+            figure("idle.dhcp.instructions", "guest instructions, DHCP", by_dhcp, instructions),
         ],
     })
 }

@@ -52,7 +52,8 @@ __attribute__((weak)) void qemu_plugin_register_vcpu_insn_exec_inline(struct ins
 __attribute__((visibility("default"))) int qemu_plugin_version = INTERFACE;
 
 enum { INSTRUCTIONS, ACCESSES, SLEEPS, CONSOLE_BYTES, FIRST_RECORD = 8 };
-enum { RECORDS = 1 << 16, WORDS = FIRST_RECORD + 2 * RECORDS };
+/* Room for what a thousand restarts say; where nothing is written the file has holes. */
+enum { RECORDS = 1 << 22, WORDS = FIRST_RECORD + 2 * RECORDS };
 static const uint32_t WFI = 0xd503207f;
 /* The console of QEMU's virt: its region's name, and the register that a character is stored to. */
 static const char CONSOLE[] = "pl011";

@@ -111,10 +111,13 @@ impl Process {
     pub(crate) fn wait_for(&self, text: &str, timeout: Duration) -> Result<u64> {
         let deadline = self.begin + timeout;
         let mut said = self.console.said();
+        let mut looked_at = 0;
         loop {
-            if let Some(end) = end_of_line(&said.bytes, text) {
-                return Ok(u64::try_from(end)?);
+            let news = &said.bytes[looked_at..];
+            if let Some(end) = end_of_line(news, text) {
+                return Ok(u64::try_from(looked_at + end)?);
             }
+            looked_at += news.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             let left = deadline.saturating_duration_since(Instant::now());
             if said.closed.is_some() || left.is_zero() {
                 bail!("no line with {text:?} within {timeout:?}: {}", self.account(&said.bytes));
@@ -122,6 +125,11 @@ impl Process {
             let news = self.console.news.wait_timeout(said, left);
             (said, _) = news.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// What the guest has said so far.
+    pub(crate) fn console(&self) -> Vec<u8> {
+        self.console.said().bytes.clone()
     }
 
     /// Waits for the machine's end, and returns how long it ran.

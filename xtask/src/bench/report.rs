@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::beside::Beside;
+
 /// Values of one figure, one a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Samples(Vec<f64>);
@@ -28,6 +30,11 @@ impl Samples {
         }
     }
 
+    /// The value that `percent` of the others do not exceed.
+    pub(crate) fn percentile(&self, percent: usize) -> Option<f64> {
+        self.0.get((self.0.len() * percent).div_ceil(100).checked_sub(1)?).copied()
+    }
+
     fn data(&self) -> Value {
         let (least, most) = (self.0.first(), self.0.last());
         json!({ "value": self.median(), "n": self.0.len(), "min": least, "max": most })
@@ -45,6 +52,8 @@ pub(crate) enum Unit {
     RequestsPerSecond,
     Milliseconds,
     Times,
+    /// As [`Times`](Self::Times), of things that are about the same.
+    Share,
 }
 
 impl Unit {
@@ -55,7 +64,7 @@ impl Unit {
             Self::Count | Self::PerRequest => "",
             Self::PerSecond | Self::RequestsPerSecond => "/s",
             Self::Milliseconds => "ms",
-            Self::Times => "×",
+            Self::Times | Self::Share => "×",
         }
     }
 
@@ -68,7 +77,7 @@ impl Unit {
             Self::PerSecond => "count per second",
             Self::RequestsPerSecond => "requests per second",
             Self::Milliseconds => "ms",
-            Self::Times => "ratio",
+            Self::Times | Self::Share => "ratio",
         }
     }
 
@@ -76,7 +85,7 @@ impl Unit {
         match self {
             Self::Bytes | Self::Mebibytes | Self::Count | Self::RequestsPerSecond => 0,
             Self::PerRequest | Self::PerSecond | Self::Times if value >= 1000.0 => 0,
-            Self::PerRequest | Self::PerSecond => 2,
+            Self::PerRequest | Self::PerSecond | Self::Share => 2,
             Self::Milliseconds | Self::Times => 1,
         }
     }
@@ -118,24 +127,27 @@ pub(crate) struct Figure {
     /// Its name in the table.
     label: &'static str,
     unit: Unit,
-    elone: Samples,
-    linux: Option<Samples>,
+    samples: Beside<Samples>,
     target: Option<Target>,
     better: Option<Better>,
 }
 
+/// How many columns the table has at most.
+const COLUMNS: usize = 8;
+
 impl Figure {
-    pub(crate) fn new(name: &'static str, label: &'static str, unit: Unit, elone: Samples) -> Self {
-        Self { name, label, unit, elone, linux: None, target: None, better: Some(Better::Less) }
+    pub(crate) fn new(
+        name: &'static str,
+        label: &'static str,
+        unit: Unit,
+        samples: Beside<Samples>,
+    ) -> Self {
+        Self { name, label, unit, samples, target: None, better: Some(Better::Less) }
     }
 
+    /// With what it is to be: joined, or contained where it is a figure of that alone.
     pub(crate) fn target(self, target: Target) -> Self {
         Self { target: Some(target), ..self }
-    }
-
-    /// With what Linux reached in the same run.
-    pub(crate) fn linux(self, linux: Option<Samples>) -> Self {
-        Self { linux, ..self }
     }
 
     pub(crate) fn more_is_better(self) -> Self {
@@ -148,12 +160,17 @@ impl Figure {
     }
 
     fn met(&self) -> Option<bool> {
-        Some(self.target?.is_met(self.elone.median()?))
+        Some(self.target?.is_met(self.main()?.median()?))
+    }
+
+    /// What the target and the range are about.
+    fn main(&self) -> Option<&Samples> {
+        self.samples.joined.as_ref().or(self.samples.contained.as_ref())
     }
 
     /// How many times better than Linux.
     fn ratio(&self) -> Option<f64> {
-        let (elone, linux) = (self.elone.median()?, self.linux.as_ref()?.median()?);
+        let (elone, linux) = (self.main()?.median()?, self.samples.linux.as_ref()?.median()?);
         let ratio = match self.better? {
             Better::More => elone / linux,
             Better::Less => linux / elone,
@@ -161,12 +178,23 @@ impl Figure {
         ratio.is_finite().then_some(ratio)
     }
 
-    fn cells(&self) -> [String; 6] {
+    /// What it is contained, in what it is joined.
+    fn share(&self) -> Option<f64> {
+        let share = |contained: &Samples, joined: &Samples| {
+            Some(contained.median()? / joined.median()?)
+        };
+        let share = self.samples.as_ref().contained_in_joined(share)??;
+        (self.better.is_some() && share.is_finite()).then_some(share)
+    }
+
+    fn cells(&self) -> [String; COLUMNS] {
         let write = |value| self.unit.write(value);
-        let median = |samples: &Samples| samples.median().map(write).unwrap_or_default();
+        let median = |samples: &Option<Samples>| {
+            samples.as_ref().and_then(Samples::median).map(write).unwrap_or_default()
+        };
         let bare = |value: f64| grouped(&format!("{value:.*}", self.unit.decimals(value)));
-        let range = match &self.elone.0[..] {
-            [least, .., most] => format!("{} … {}", bare(*least), bare(*most)),
+        let range = match self.main().map(|samples| &samples.0[..]) {
+            Some([least, .., most]) => format!("{} … {}", bare(*least), bare(*most)),
             _ => String::new(),
         };
         let target = match self.target {
@@ -181,10 +209,12 @@ impl Figure {
         };
         [
             format!("  {}", self.label),
-            median(&self.elone),
+            median(&self.samples.joined),
+            median(&self.samples.contained),
+            self.share().map(|share| Unit::Share.write(share)).unwrap_or_default(),
             range,
             target,
-            self.linux.as_ref().map(median).unwrap_or_default(),
+            median(&self.samples.linux),
             self.ratio().map(|ratio| Unit::Times.write(ratio)).unwrap_or_default(),
         ]
     }
@@ -211,22 +241,33 @@ impl Report {
     /// The table, for people.
     pub(crate) fn table(&self) -> String {
         let figures = || self.sections.iter().flat_map(|section| &section.figures);
-        let linux = figures().any(|figure| figure.linux.is_some());
-        let columns = if linux { 6 } else { 4 };
-        let heads = ["", "Elone", "least … most", "target         ", "Linux + nginx", "ratio"];
-        let rows: Vec<[String; 6]> = figures().map(Figure::cells).collect();
+        let heads: [&str; COLUMNS] = [
+            "",
+            "joined",
+            "contained",
+            "of joined",
+            "least … most",
+            "target         ",
+            "Linux + nginx",
+            "ratio",
+        ];
+        let rows: Vec<[String; COLUMNS]> = figures().map(Figure::cells).collect();
         let mut widths = heads.map(|head| head.chars().count());
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
+        // What nobody has is no column.
+        let shown = |column: &usize| rows.iter().any(|row| !row[*column].is_empty());
+        let shown: Vec<usize> = (0..COLUMNS).filter(shown).collect();
         let line = |cells: &[String]| {
             let mut line = String::new();
-            for (index, (cell, width)) in cells.iter().zip(widths).take(columns).enumerate() {
+            for &column in &shown {
+                let (cell, width) = (&cells[column], widths[column]);
                 let pad = " ".repeat(width - cell.chars().count());
-                let (before, after) = if index == 0 { ("", pad.as_str()) } else { (&*pad, "") };
-                let gap = if index == 0 { "" } else { "  " };
+                let (before, after) = if column == 0 { ("", pad.as_str()) } else { (&*pad, "") };
+                let gap = if column == 0 { "" } else { "  " };
                 line.extend([gap, before, cell.as_str(), after]);
             }
             line.truncate(line.trim_end().len());
@@ -269,8 +310,10 @@ impl Report {
                     "section": section,
                     "label": figure.label,
                     "unit": figure.unit.name(),
-                    "elone": figure.elone.data(),
-                    "linux": figure.linux.as_ref().map(Samples::data),
+                    "joined": figure.samples.joined.as_ref().map(Samples::data),
+                    "contained": figure.samples.contained.as_ref().map(Samples::data),
+                    "linux": figure.samples.linux.as_ref().map(Samples::data),
+                    "of_joined": figure.share(),
                     "ratio": figure.ratio(),
                     "target": target,
                     "met": figure.met(),
@@ -317,26 +360,45 @@ mod tests {
 
     #[test]
     fn the_table_says_what_is_met_and_how_many_times_better() {
-        let rate = Figure::new("rate", "requests", Unit::RequestsPerSecond, Samples::one(6000.0))
+        let beside = |joined, contained, linux| Beside { joined, contained, linux };
+        let one = |value| Some(Samples::one(value));
+        let rate = beside(one(6000.0), one(5400.0), one(400.0));
+        let rate = Figure::new("rate", "requests", Unit::RequestsPerSecond, rate)
             .target(Target::AtLeast(7000.0))
-            .linux(Some(Samples::one(400.0)))
             .more_is_better();
-        let size = Figure::new("size", "image", Unit::Bytes, Samples::of([9.0, 10.0, 12.0]))
-            .target(Target::AtMost(10.0));
-        let report = Report {
+        let size = beside(Some(Samples::of([9.0, 10.0, 12.0])), None, None);
+        let size =
+            Figure::new("size", "image", Unit::Bytes, size).target(Target::AtMost(10.0));
+        let call = Beside::contained(Samples::one(401.0));
+        let call = Figure::new("call", "call", Unit::Count, call).target(Target::AtMost(400.0));
+        let mut report = Report {
             machine: vec![("host", "two cores".into())],
-            sections: vec![Section { title: "All", figures: vec![rate, size] }],
+            sections: vec![Section { title: "All", figures: vec![rate, size, call.clone()] }],
             notes: vec!["busy".into()],
         };
         let table = report.table();
-        for part in ["6,000 /s", "≥ 7,000  NOT MET", "15.0 ×", "≤ 10  met", "9 … 12", "note: busy"]
-        {
+        for part in [
+            "6,000 /s", "5,400 /s", "0.90 ×", "≥ 7,000  NOT MET", "15.0 ×", "≤ 10  met", "9 … 12",
+            "≤ 400  NOT MET", "note: busy",
+        ] {
             assert!(table.contains(part), "{part} is not in\n{table}");
         }
         let data = report.data();
         assert_eq!(data["figures"][0]["ratio"], 15.0);
+        assert_eq!(data["figures"][0]["of_joined"], 0.9);
         assert_eq!(data["figures"][0]["met"], false);
-        assert_eq!(data["figures"][1]["elone"]["max"], 12.0);
+        assert_eq!(data["figures"][1]["joined"]["max"], 12.0);
         assert_eq!(data["figures"][1]["linux"], Value::Null);
+
+        report.sections = vec![Section { title: "All", figures: vec![call] }];
+        let heads = report.table();
+        assert!(heads.contains("contained") && !heads.contains("joined"), "{heads}");
+    }
+
+    #[test]
+    fn a_percentile_is_that_of_the_nearest_rank() {
+        let samples = Samples::of((1..=1000).map(f64::from));
+        assert_eq!((samples.percentile(99), samples.percentile(100)), (Some(990.0), Some(1000.0)));
+        assert_eq!(Samples::default().percentile(99), None);
     }
 }

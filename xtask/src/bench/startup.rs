@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Bench;
+use super::beside::Beside;
 use super::report::{Figure, Samples, Section, Target, Unit};
-use super::subject::{PATIENCE, Subject};
+use super::subject::{LINUX, PATIENCE, Subject};
 
 /// An emulator that takes longer than this to do nothing does not end.
 const FLOOR_LIMIT: Duration = Duration::from_secs(20);
@@ -16,37 +17,41 @@ const LINUX_TURN: usize = 3;
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let turns = bench.choose(15, 5);
-    let (mut floors, mut answers, mut linuxes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut floors = Vec::new();
+    let mut answers = bench.servers().map(|subject| (subject, Vec::new()));
     // The first turn is not counted: it fills the host's caches.
     for turn in 0..=turns {
-        let floor = bench.floor.start()?.wait_for_end(FLOOR_LIMIT)?;
-        let answer = answer(&bench.gateway)?;
-        let linux = match &bench.linux {
-            Some(linux) if turn % LINUX_TURN == 0 => Some(self::answer(linux)?),
-            _ => None,
-        };
-        let (floor, answer) = (milliseconds(floor), milliseconds(answer));
-        eprintln!("bench: startup {turn} of {turns}: floor {floor:.1} ms, answer {answer:.1} ms");
+        let floor = milliseconds(bench.floor.start()?.wait_for_end(FLOOR_LIMIT)?);
+        eprintln!("bench: startup {turn} of {turns}: floor {floor:.1} ms");
         if turn > 0 {
             floors.push(floor);
-            answers.push(answer);
-            linuxes.extend(linux.map(milliseconds));
+        }
+        for (subject, times) in answers.each_mut() {
+            if subject.name == LINUX && turn % LINUX_TURN != 0 {
+                continue;
+            }
+            let answer = milliseconds(answer(subject)?);
+            eprintln!("bench: startup {turn} of {turns}: {}: {answer:.1} ms", subject.name);
+            if turn > 0 {
+                times.push(answer);
+            }
         }
     }
     let floor = Samples::of(floors);
     let middle = floor.median().unwrap_or_default();
-    let above = |times: &[f64]| Samples::of(times.iter().map(|time| time - middle));
-    let of_linux = |samples: Samples| bench.linux.is_some().then_some(samples);
+    let of = |off: f64| {
+        let less = |time: &f64| time - off;
+        answers.as_ref().map(|(_, times)| Samples::of(times.iter().map(less)))
+    };
+    let floor = Beside { joined: Some(floor), ..Beside::default() };
     let figure = |name, label, samples| Figure::new(name, label, Unit::Milliseconds, samples);
     Ok(Section {
         title: "From the emulator's start to the first answer",
         figures: vec![
-            figure("startup.answer", "first answer", Samples::of(answers.iter().copied()))
-                .linux(of_linux(Samples::of(linuxes.iter().copied()))),
+            figure("startup.answer", "first answer", of(0.0)),
             figure("startup.floor", "floor: a guest that only powers off", floor).for_reference(),
-            figure("startup.above_floor", "first answer above the floor", above(&answers))
-                .target(Target::AtMost(40.0))
-                .linux(of_linux(above(&linuxes))),
+            figure("startup.above_floor", "first answer above the floor", of(middle))
+                .target(Target::AtMost(40.0)),
         ],
     })
 }

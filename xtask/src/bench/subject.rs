@@ -15,6 +15,8 @@ use super::process::Process;
 
 /// The processor that every guest runs on.
 pub(crate) const CPU: &str = "cortex-a72";
+/// What the Linux guest is called.
+pub(crate) const LINUX: &str = "linux";
 /// Long enough for Linux under the plugin on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often an answer is tried for.
@@ -27,7 +29,7 @@ const TRY: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     /// For messages.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// What is loaded into the machine.
     pub(crate) files: Vec<PathBuf>,
     machine: Machine,
@@ -40,13 +42,19 @@ pub(crate) struct Subject {
 impl Subject {
     /// An application of this repository.
     pub(crate) fn application(
-        name: &'static str,
+        name: &str,
         board: &Board,
         image: &Path,
         marker: &'static str,
     ) -> Self {
         let machine = Machine::new(board, image).cpu(CPU);
-        Self { name, files: vec![image.to_owned()], machine, marker, path: "/health" }
+        Self {
+            name: name.to_owned(),
+            files: vec![image.to_owned()],
+            machine,
+            marker,
+            path: "/health",
+        }
     }
 
     /// A Linux that serves the same path.
@@ -54,7 +62,7 @@ impl Subject {
         let machine = Machine::new(board, kernel).cpu(CPU).memory(super::linux::MEMORY);
         let machine = machine.argument("-initrd").argument(&initramfs.display().to_string());
         Self {
-            name: "linux",
+            name: LINUX.to_owned(),
             files: vec![kernel.to_owned(), initramfs.to_owned()],
             machine: super::linux::SETTINGS.iter().fold(machine, |all, one| all.setting(one)),
             marker: super::linux::MARKER,
@@ -65,6 +73,13 @@ impl Subject {
     /// The same with one more setting.
     pub(crate) fn setting(&self, setting: &str) -> Self {
         Self { machine: self.machine.clone().setting(setting), ..self.clone() }
+    }
+
+    /// The same with more arguments for the emulator.
+    pub(crate) fn arguments(&self, arguments: &[&str]) -> Self {
+        let machine = self.machine.clone();
+        let machine = arguments.iter().fold(machine, |machine, word| machine.argument(word));
+        Self { machine, ..self.clone() }
     }
 
     /// The same with so many MiB of memory.

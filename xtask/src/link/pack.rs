@@ -98,11 +98,8 @@ mod tests {
         let read = Package::read(&bytes).unwrap();
         assert_eq!((read.entry(), read.data()), (ENTRY, 0x5000));
         let segments: Vec<_> = read.segments().map(|s| (s.address, s.access)).collect();
-        let expected = [
-            (0x40_0000, Access::Text),
-            (0x40_2000, Access::Constants),
-            (0x40_3000, Access::Data),
-        ];
+        let expected =
+            [(0x40_0000, Access::Text), (0x40_2000, Access::Constants), (0x40_3000, Access::Data)];
         assert_eq!(segments, expected);
         let contents: Vec<_> = read.segments().map(|segment| segment.contents).collect();
         assert_eq!(contents, [CODE, b"constants", b"data"]);

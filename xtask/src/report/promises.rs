@@ -1,16 +1,20 @@
 //! System tests of reports in words: a fault deep in an application leads back to the functions and
-//! lines that its source says, by the same code that `report` and `run` use.
+//! lines that its source says, by the same code that `report` and `run` use; and of the line by which
+//! a debugger is started.
 
 use std::env;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use elone_harness::{Context, Mode, Modes, Pace, Scenario};
+use elone_harness::{Context, Debugger, LeftOut, Mode, Modes, Pace, Scenario};
 
 use super::reports;
+use crate::program;
 use crate::symbols::Frame;
 use crate::symbols::library::Library;
 
@@ -28,7 +32,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         modes: Modes::Both,
         run: run_says_where_while_it_runs,
     },
+    Scenario {
+        name: "debugging::the_line_that_run_prints_starts_a_debugger",
+        pace: Pace::Quick,
+        modes: Modes::Both,
+        run: the_line_that_run_prints_starts_a_debugger,
+    },
 ];
+
+/// How long a debugger may take.
+const DEBUGGING: Duration = Duration::from_secs(60);
 
 /// Fails several calls deep, at lines that its source marks.
 const UNIKERNEL: &str = "faults_are_located";
@@ -90,9 +103,8 @@ fn marked(source: &Path, how: &str) -> Result<Vec<Place>> {
 /// Checks that all `places` are among the frames, in their order, with nothing of the program's own
 /// between them.
 fn expect(frames: &[Frame], places: &[Place]) -> Result<()> {
-    let own = frames.iter().filter(|frame| {
-        frame.place.as_ref().is_some_and(|(file, _)| file == SOURCE)
-    });
+    let own =
+        frames.iter().filter(|frame| frame.place.as_ref().is_some_and(|(file, _)| file == SOURCE));
     let mut own = own.skip_while(|frame| !frame.function.ends_with(&places[0].function));
     for place in places {
         let frame = own.next().with_context(|| format!("no {place:?} in {frames:#?}"))?;
@@ -108,13 +120,8 @@ fn expect(frames: &[Frame], places: &[Place]) -> Result<()> {
 
 /// The same as people see it, from the command line, and from the text that it leaves.
 fn run_says_where_while_it_runs(context: &Context) -> Result<()> {
-    let mut run = Command::new(env::current_exe()?);
-    run.args(["run", UNIKERNEL]);
-    if context.mode() == Mode::Contained {
-        run.arg("--contained");
-    }
-    run.args(["--", "app.how=write", "on-fault=off"]).stdin(Stdio::null());
-    let output = run.output().context("running xtask")?;
+    let mut run = run(context)?;
+    let output = run.args(["--", "app.how=write", "on-fault=off"]).output()?;
     let said = String::from_utf8(output.stdout)?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(101), "{}: {said}\n{complaint}", output.status);
@@ -134,6 +141,58 @@ fn run_says_where_while_it_runs(context: &Context) -> Result<()> {
     let report = String::from_utf8(output.stdout)?;
     ensure!(output.status.success() && report.contains(&expected), "no {expected:?} in {report}");
     Ok(())
+}
+
+/// The line is typed into a shell, with a script behind it.
+fn the_line_that_run_prints_starts_a_debugger(context: &Context) -> Result<()> {
+    if Debugger::find().is_none() {
+        return Err(LeftOut("there is no debugger for aarch64 on this machine".into()).into());
+    }
+    let mut run = run(context)?;
+    run.arg(format!("--gdb={}", free_port()?)).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut machine = elone_harness::spawn(&mut run)?;
+    let mut said = BufReader::new(machine.stderr.take().context("no output")?).lines();
+    let line =
+        said.find_map(|line| Some(line.ok()?.strip_prefix("waiting for a debugger: ")?.to_owned()));
+    let line = line.context("no line is printed")?;
+
+    let file = context.scratch.join("debugger.txt");
+    let places = marked(&root(context)?.join(SOURCE), "write")?;
+    let stop = format!("{SOURCE}:{}", places[2].line);
+    let typed = format!(
+        "exec {line} -nx -batch -ex 'break {stop}' -ex continue -ex backtrace -ex 'list {stop}' \
+         -ex delete -ex continue >'{}' 2>&1",
+        file.display()
+    );
+    let status = program::within(Command::new("sh").args(["-c", &typed]), DEBUGGING)?;
+    let told = fs::read_to_string(&file)?;
+    if status.is_none() {
+        machine.kill()?;
+    }
+    let ended = machine.wait()?;
+    let caller = format!(" at {SOURCE}:{}\n", places[4].line);
+    for words in ["Breakpoint 1, ", &caller, "fn fails("] {
+        ensure!(told.contains(words), "{words:?} is not in what {line} says:\n{told}");
+    }
+    ensure!(ended.code() == Some(0), "{ended} after {line}:\n{told}");
+    Ok(())
+}
+
+/// The command that boots the unikernel in this mode.
+fn run(context: &Context) -> Result<Command> {
+    let mut run = Command::new(env::current_exe()?);
+    // Not the port that people use.
+    let forward = format!("{}:80", free_port()?);
+    run.args(["run", UNIKERNEL, "--forward", &forward]).stdin(Stdio::null());
+    if context.mode() == Mode::Contained {
+        run.arg("--contained");
+    }
+    Ok(run)
+}
+
+/// A port of 127.0.0.1 that nobody has at the moment.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn root(context: &Context) -> Result<&Path> {

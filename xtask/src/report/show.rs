@@ -44,7 +44,12 @@ pub(crate) fn frames(report: &Report, library: &mut Library) -> String {
                 }
                 // A recursion without end would fill the screen.
                 if same.len() > 1 {
-                    line(format_args!("{:width$}  ({} more of the same)", "", same.len() - 1, width = reported.len()));
+                    line(format_args!(
+                        "{:width$}  ({} more of the same)",
+                        "",
+                        same.len() - 1,
+                        width = reported.len()
+                    ));
                 }
             }
         }

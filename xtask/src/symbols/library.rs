@@ -81,7 +81,9 @@ fn built(target: &Path) -> Vec<PathBuf> {
 pub(crate) fn build_id(file: &Path) -> Result<String> {
     let read = || -> Result<String> {
         let cache = ReadCache::new(File::open(file)?);
-        let Some(id) = object::File::parse(&cache)?.build_id()? else { bail!("it has no build id") };
+        let Some(id) = object::File::parse(&cache)?.build_id()? else {
+            bail!("it has no build id")
+        };
         Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
     };
     read().with_context(|| format!("the ELF file {}", file.display()))
@@ -125,7 +127,8 @@ mod tests {
     fn a_program_is_found_by_its_build_id_wherever_it_was_built() {
         let target = directory("found");
         fs::write(target.join("images-distribution/junk.elf"), b"no ELF file").unwrap();
-        fs::write(target.join("images-distribution/a-contained.app.elf"), elf(&[0xab, 0x01])).unwrap();
+        fs::write(target.join("images-distribution/a-contained.app.elf"), elf(&[0xab, 0x01]))
+            .unwrap();
         let named = target.join("elsewhere");
         fs::write(&named, elf(&[0xcd; 20])).unwrap();
 

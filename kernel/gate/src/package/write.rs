@@ -8,12 +8,7 @@ const _: () = assert!(NOTHING.len() as u64 == PAGE);
 /// Writes a package, a piece at a time, to `sink`. Checks nothing: what was written is to be read
 /// back with [`Package::read`](super::Package::read), which refuses here what it would refuse at
 /// boot. What there is no room for (segments, a build id) is counted and left out.
-pub fn write(
-    entry: u64,
-    build_id: &[u8],
-    segments: &[Segment<'_>],
-    sink: &mut impl FnMut(&[u8]),
-) {
+pub fn write(entry: u64, build_id: &[u8], segments: &[Segment<'_>], sink: &mut impl FnMut(&[u8])) {
     let contents: u64 = segments.iter().map(|segment| room(segment.contents)).sum();
     let length = PAGE + contents + END.len() as u64;
 

@@ -31,8 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn a_breakpoint_in_the_application_stops_there(context: &Context) -> Result<()> {
     let session = Session::new(context)?;
-    let said = session.run(&["break faults_are_located::fails", "continue", "backtrace"])?;
+    let commands =
+        ["break faults_are_located::fails", "continue", "info registers x1", "backtrace"];
+    let said = session.run(&commands)?;
     stopped(&said, "faults_are_located::fails")?;
+    // Its second argument (AAPCS64, section 6.8.2): 16 times 40 and what its callers added.
+    let argument = said.lines().find(|line| line.starts_with("x1 "));
+    ensure!(argument.is_some_and(|line| line.ends_with(" 672")), "{argument:?} in\n{said}");
     // Its callers, through what was inlined: those that the source has marked.
     let source = fs::read_to_string(root(context)?.join(SOURCE))?;
     for number in 1..=5 {
@@ -109,7 +114,8 @@ impl<'a> Session<'a> {
         let script = context.scratch.join("script.gdb");
         // The last command ends with the connection, which the debugger takes for an error.
         fs::write(&script, [commands, &["delete", "continue", ""]].concat().join("\n"))?;
-        let told = Debugger::new(&context.image(UNIKERNEL)?, root(context)?, &format!("127.0.0.1:{port}"));
+        let told =
+            Debugger::new(&context.image(UNIKERNEL)?, root(context)?, &format!("127.0.0.1:{port}"));
         let mut command = Command::new(debugger);
         command.args(["-nx", "-batch"]).args(told.arguments()).arg("-x").arg(&script);
         let said = within(&mut command, &context.scratch.join("debugger.txt"))?;

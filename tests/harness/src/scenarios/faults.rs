@@ -11,23 +11,24 @@ use crate::{Context, Ending, Machine, Resets, Scenario, Shutdown};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["faults":
     Quick a_panic_restarts_the_machine in Joined,
-    Quick last_words_and_the_log_are_remembered in Joined,
-    Quick five_faults_in_a_minute_end_it in Joined,
-    Quick faults_are_limited_as_asked in Joined,
-    Quick without_a_limit_it_goes_on in Joined,
+    Quick last_words_and_the_log_are_remembered,
+    Quick five_faults_in_a_minute_end_it,
+    Quick faults_are_limited_as_asked,
+    Quick without_a_limit_it_goes_on,
     Quick a_machine_that_cannot_restart_says_so in Joined,
     Quick a_loop_without_calls_hangs,
     Quick a_flood_of_calls_hangs,
     Quick a_flood_of_waits_does_not_hang,
     Quick without_a_watchdog_a_loop_is_left_alone,
+    Long a_hundred_hangs_are_found,
     Quick a_watched_machine_sleeps,
     Quick a_fault_in_a_report_is_reported in Joined,
     Quick a_third_fault_ends_in_silence in Joined,
-    Quick a_disk_remembers_over_a_power_off in Joined,
-    Quick a_restart_is_remembered_on_the_disk_too in Joined,
-    Quick garbage_in_the_box_is_a_fresh_start in Joined,
-    Quick a_disk_that_is_no_box_is_left_alone in Joined,
-    Quick a_box_that_fails_is_told_and_the_rest_goes_on in Joined,
+    Quick a_disk_remembers_over_a_power_off,
+    Quick a_restart_is_remembered_on_the_disk_too,
+    Quick garbage_in_the_box_is_a_fresh_start,
+    Quick a_disk_that_is_no_box_is_left_alone,
+    Quick a_box_that_fails_is_told_and_the_rest_goes_on,
     Quick a_box_is_no_disk_to_the_application,
 ];
 
@@ -63,7 +64,10 @@ fn expect(ending: &Ending, words: &[&str]) -> Result<()> {
 fn expect_end(ending: &Ending, status: u8, count: usize) -> Result<()> {
     let ended = ending.shutdown == Shutdown::PoweredOff && ending.status == Some(status);
     let found = faults(ending);
-    ensure!(ended && found == count, "expected status {status}, {count} faults not {found}: {ending}");
+    ensure!(
+        ended && found == count,
+        "expected status {status}, {count} faults not {found}: {ending}"
+    );
     let ends = ending.console.lines().filter(|line| *line == "END FAULT").count();
     ensure!(ends == count, "{ends} reports of {count} have an end: {ending}");
     Ok(())
@@ -74,21 +78,24 @@ fn a_panic_restarts_the_machine(context: &Context) -> Result<()> {
         let machine = context.machine(board, "faults_are_survived")?.resets(Resets::Reboot);
         let ending = run(machine.setting("app.times=2"))?;
         expect_end(&ending, 0, 2)?;
-        expect(&ending, &[
-            "restarts 0 faults 0 class None",
-            "FAULT class=panic esr=0x0 far=0x0 elr=0xffffff80",
-            "level=EL1",
-            "\n  said: panicked at ",
-            ": life 0 is over",
-            "\n  program image",
-            "\nrestarting the machine",
-            "black box: fault 1 of this machine, restart 1: FAULT class=panic esr=0x0 far=0x0 elr=0x",
-            "restarts 1 faults 1 class Some(\"panic\")",
-            ": life 1 is over",
-            "black box: fault 2 of this machine, restart 2: FAULT class=panic",
-            "restarts 2 faults 2 class Some(\"panic\")",
-            "I am still here",
-        ])?;
+        expect(
+            &ending,
+            &[
+                "restarts 0 faults 0 class None",
+                "FAULT class=panic esr=0x0 far=0x0 elr=0xffffff80",
+                "level=EL1",
+                "\n  said: panicked at ",
+                ": life 0 is over",
+                "\n  program image",
+                "\nrestarting the machine",
+                "black box: fault 1 of this machine, restart 1: FAULT class=panic esr=0x0 far=0x0 elr=0x",
+                "restarts 1 faults 1 class Some(\"panic\")",
+                ": life 1 is over",
+                "black box: fault 2 of this machine, restart 2: FAULT class=panic",
+                "restarts 2 faults 2 class Some(\"panic\")",
+                "I am still here",
+            ],
+        )?;
     }
     Ok(())
 }
@@ -96,21 +103,26 @@ fn a_panic_restarts_the_machine(context: &Context) -> Result<()> {
 fn last_words_and_the_log_are_remembered(context: &Context) -> Result<()> {
     let ending = run(survivor(context, &["app.how=undefined"])?)?;
     expect_end(&ending, 0, 1)?;
-    expect(&ending, &[
-        "report FAULT class=undefined-instruction esr=0x02000000 ",
-        "report   undefined instruction",
-        "report   said: it is dark\\nhere",
-        "report   x0  ",
-        "report   sp  ",
-        "report   build ",
-        "report   backtrace 0xffffff80",
-        "report   log tail:",
-        "report END FAULT",
-    ])?;
+    expect(
+        &ending,
+        &[
+            "report FAULT class=undefined-instruction esr=0x02000000 ",
+            "report   undefined instruction",
+            "report   said: it is dark\\nhere",
+            "report   x0  ",
+            "report   sp  ",
+            "report   build ",
+            "report   backtrace 0x",
+            "report   log tail:",
+            "report END FAULT",
+        ],
+    )?;
     let remembers = |words| {
         ending.console.lines().any(|line| line.contains("report   | [") && line.contains(words))
     };
-    for words in ["kernel: elone ", "restarts 0 faults 0", "the application says: it is dark\\nhere"] {
+    for words in
+        ["kernel: elone ", "restarts 0 faults 0", "the application says: it is dark\\nhere"]
+    {
         ensure!(remembers(words), "{words:?} is not in the log's tail: {ending}");
     }
     Ok(())
@@ -177,6 +189,15 @@ fn hangs(ending: &Ending) -> Result<()> {
     expect(ending, &["\n  it does not wait any more", "\n  x0  ", "\n  backtrace 0x"])
 }
 
+/// Each a second after the life before; the hundred-and-first life is told of all.
+fn a_hundred_hangs_are_found(context: &Context) -> Result<()> {
+    let settings = ["watchdog=1", "fault-limit=none", "app.times=100"];
+    let machine = hanging(context, "qemu-virt", &settings)?.resets(Resets::Reboot);
+    let ending = machine.boot()?.ending(Duration::from_secs(600))?;
+    expect_end(&ending, 0, 100)?;
+    expect(&ending, &["restarts 100 faults 100 class Some(\"hang\")"])
+}
+
 fn a_flood_of_waits_does_not_hang(context: &Context) -> Result<()> {
     left_alone(hanging(context, "qemu-virt", &["watchdog=1", "app.how=waits"])?)
 }
@@ -240,11 +261,14 @@ fn a_disk_remembers_over_a_power_off(context: &Context) -> Result<()> {
 
         let ending = run(machine.setting("app.times=0"))?;
         ending.expect_status(0)?;
-        expect(&ending, &[
-            "black box: fault 1 of this machine, restart 0: FAULT class=panic",
-            "restarts 0 faults 1 class Some(\"panic\")",
-            "report   said: panicked at ",
-        ])?;
+        expect(
+            &ending,
+            &[
+                "black box: fault 1 of this machine, restart 0: FAULT class=panic",
+                "restarts 0 faults 1 class Some(\"panic\")",
+                "report   said: panicked at ",
+            ],
+        )?;
     }
     Ok(())
 }
@@ -256,11 +280,14 @@ fn a_restart_is_remembered_on_the_disk_too(context: &Context) -> Result<()> {
     expect_end(&run(machine.clone().setting("app.times=2"))?, 0, 2)?;
     let ending = run(machine.setting("app.times=99"))?;
     expect_end(&ending, 101, 2)?;
-    expect(&ending, &[
-        "black box: fault 2 of this machine, restart 2: FAULT",
-        "black box: fault 3 of this machine, restart 3: FAULT",
-        "4 faults in 3600 s: not started again",
-    ])
+    expect(
+        &ending,
+        &[
+            "black box: fault 2 of this machine, restart 2: FAULT",
+            "restarts 3 faults 3 class Some(\"panic\")",
+            "4 faults in 3600 s: not started again",
+        ],
+    )
 }
 
 fn garbage_in_the_box_is_a_fresh_start(context: &Context) -> Result<()> {
@@ -319,8 +346,8 @@ fn a_box_is_no_disk_to_the_application(context: &Context) -> Result<()> {
     let machine = context.machine("qemu-virt", "machine_is_described")?.disk(&file).disk(&other);
     let ending = run(machine)?;
     ending.expect_status(0)?;
-    expect(&ending, &[
-        "disk 0: 3 sectors, read only: false",
-        "disk 1: no such device on this machine",
-    ])
+    expect(
+        &ending,
+        &["disk 0: 3 sectors, read only: false", "disk 1: no such device on this machine"],
+    )
 }

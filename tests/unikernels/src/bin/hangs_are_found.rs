@@ -1,6 +1,6 @@
 //! Never waits again: spins, or calls for the time without end with `app.how=calls`, or for events
 //! that come at once with `app.how=waits`. Must be found to hang in the first two, and not in the
-//! last.
+//! last. Ends once it has been restarted as often as `app.times=` says.
 #![no_std]
 #![no_main]
 
@@ -9,6 +9,12 @@ use elone::{Platform, info};
 
 #[elone::main]
 async fn main(platform: Platform) {
+    let past = platform.past();
+    info!("restarts {} faults {} class {:?}", past.restarts, past.faults, past.class());
+    let times = platform.setting("times").and_then(|times| times.parse().ok());
+    if times.is_some_and(|times: u32| past.restarts >= times) {
+        return;
+    }
     let how = platform.setting("how");
     info!("here it goes");
     loop {

@@ -74,7 +74,8 @@ fn a_report_that_is_cut_off_is_read_as_far_as_it_goes() {
 /// The log's tail is what others said before: nothing in it is taken for the report's own.
 #[test]
 fn the_logs_tail_does_not_speak_for_the_report() {
-    let tail = "  log tail:\n  | FAULT class=x elr=0x1\n  | build 99\n  | backtrace 0x7\n  | END FAULT\n";
+    let tail =
+        "  log tail:\n  | FAULT class=x elr=0x1\n  | build 99\n  | backtrace 0x7\n  | END FAULT\n";
     let console = WHOLE.replace("END FAULT\n", &format!("{tail}END FAULT\n"));
     let [report] = &found(&console)[..] else { panic!("not one report") };
     assert_eq!(report.addresses().len(), 3);
@@ -90,10 +91,7 @@ fn absurd_addresses_are_no_addresses() {
     assert_eq!(with("0xfffffffffffffffff", "0x1 0x2 zebra 0x3").len(), 2);
     assert_eq!(with("", ""), []);
     assert_eq!(with("0x-1", "0x+1 0x2"), []);
-    assert_eq!(with("0xffffffffffffffff", "0x0"), [
-        Address::Exact(u64::MAX),
-        Address::Return(0)
-    ]);
+    assert_eq!(with("0xffffffffffffffff", "0x0"), [Address::Exact(u64::MAX), Address::Return(0)]);
     assert_eq!(with("0x1", &"0x2 ".repeat(10_000)).len(), 65);
 }
 
@@ -109,7 +107,10 @@ fn a_panic_that_stood_nowhere_begins_with_its_callers() {
 #[test]
 fn garbage_is_no_report_and_breaks_nothing() {
     assert_eq!(found_in(&[0xff; 100_000]), []);
-    assert_eq!(found("said FAULT class=x\nmy FAULT class=\n[ FAULT class=x\n[1] ä\u{20ac}: FAULT\n"), []);
+    assert_eq!(
+        found("said FAULT class=x\nmy FAULT class=\n[ FAULT class=x\n[1] ä\u{20ac}: FAULT\n"),
+        []
+    );
     // Every byte in turn in every place of a report: no panic, and never more than one report.
     for place in 0..WHOLE.len() {
         for byte in [0, b'\n', 0x1b, b' ', 0xc3, b'0'] {

@@ -1,0 +1,124 @@
+//! Memory to name in calls: what is this application's, what is not, and what must stay as it is.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::random::Random;
+
+/// Bytes that calls may write to. A call that is bounded as it should be stays within [`REACH`] of
+/// where it begins, so what begins in the first half ends before the last byte.
+const SCRATCH: usize = 8 << 10;
+/// The most that any call writes, in bytes.
+pub(crate) const REACH: usize = 1024;
+/// Bytes on either side that nobody may write to.
+const CANARY: usize = 32 << 10;
+
+static mut FIXED: [u64; 4096] = [0; 4096];
+static CONSTANT: [u64; 8] = [0x1122_3344_5566_7788; 8];
+
+/// Where the kernel's image is, its devices, and RAM; what an application is told, and how much;
+/// where its image begins, its stack ends, and its heap begins.
+const KERNEL: u64 = 0xffff_ff80_0000_0000;
+const DEVICES: u64 = 0xffff_ff80_4000_0000;
+const RAM: u64 = 0xffff_ffc0_0000_0000;
+const TOLD: u64 = 0x1_0000_0000;
+const TOLD_LENGTH: u64 = 16 << 10;
+const IMAGE: u64 = 0x40_0000;
+const STACK_END: u64 = 0x2_0000_0000;
+const HEAP: u64 = 0x40_0000_0000;
+
+/// What may be done with memory that a call names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum May {
+    /// It is not the application's, or not all of it.
+    Nothing,
+    Read,
+    Write,
+}
+
+/// Memory as a call names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named {
+    pub(crate) address: u64,
+    pub(crate) count: u64,
+    pub(crate) may: May,
+}
+
+/// The application's memory, with canaries around what calls may write to.
+pub(crate) struct Memory {
+    heap: Vec<u8>,
+    /// The end of a device's buffers; nothing is mapped behind them.
+    pub(crate) buffers_end: u64,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        let mut memory = Self { heap: vec![0; 2 * CANARY + SCRATCH], buffers_end: STACK_END };
+        for (index, byte) in memory.heap.iter_mut().enumerate() {
+            *byte = canary(index);
+        }
+        for (index, word) in fixed().iter_mut().enumerate() {
+            *word = u64::from(canary(index));
+        }
+        memory
+    }
+
+    /// Bytes that calls may write to.
+    pub(crate) fn scratch(&mut self) -> &mut [u8] {
+        &mut self.heap[CANARY..CANARY + SCRATCH]
+    }
+
+    /// Whether nothing has changed that nobody may write to.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let outside = (0..CANARY).chain(CANARY + SCRATCH..self.heap.len());
+        outside.into_iter().all(|index| self.heap[index] == canary(index))
+            && fixed().iter().enumerate().all(|(index, word)| *word == u64::from(canary(index)))
+            && CONSTANT.iter().all(|word| core::hint::black_box(*word) == 0x1122_3344_5566_7788)
+    }
+
+    /// Some memory for a call whose items are of `size` bytes: the application's own, near it, or
+    /// far from it. It is never such that a call that writes would be right to write elsewhere than
+    /// to the scratch.
+    pub(crate) fn name(&self, random: &mut Random, size: u64) -> Named {
+        let start = self.heap.as_ptr().addr() as u64 + CANARY as u64;
+        let some = random.below(REACH as u64 / size / 16) + 1;
+        let near = |address, count, may| Named { address, count, may };
+        match random.below(36) {
+            0..=15 => near(start + random.below(SCRATCH as u64 / 2), some, May::Write),
+            16 => near(start + random.below(SCRATCH as u64 / 2), REACH as u64 / size, May::Write),
+            // As long as can be: it is cut, or refused as too long.
+            17 => near(start + random.below(SCRATCH as u64 / 2), u64::MAX >> random.below(40), May::Write),
+            18 => near(random.next(), 0, May::Write),
+            19 => near((call_site as fn() as *const ()).addr() as u64, some.min(16), May::Read),
+            20 => near(CONSTANT.as_ptr().addr() as u64, (64 / size).min(some), May::Read),
+            21 => near(TOLD + random.below(TOLD_LENGTH - REACH as u64), some, May::Read),
+            22 => near(TOLD + TOLD_LENGTH - 4, some + 4, May::Nothing),
+            23 => near(self.buffers_end - 4, some + 4, May::Nothing),
+            24 => near(KERNEL + random.below(1 << 20), some, May::Nothing),
+            25 => near(start - HEAP + RAM, some, May::Nothing),
+            26 => near(DEVICES + random.below(1 << 16), some, May::Nothing),
+            27 => near(random.below(4096), some, May::Nothing),
+            28 => near(u64::MAX - random.below(64), some.max(64), May::Nothing),
+            29 => near(IMAGE - 1, some + 1, May::Nothing),
+            30 => near(0x4020_0000 + random.below(1 << 20), some, May::Nothing),
+            31 => near(0x0900_0000, some, May::Nothing),
+            32 => near(STACK_END - (1 << 20), some, May::Nothing),
+            _ => near(random.next() | 1 << 63 >> random.below(20), some, May::Nothing),
+        }
+    }
+}
+
+#[inline(never)]
+fn call_site() {
+    core::hint::black_box(());
+}
+
+fn fixed() -> &'static mut [u64; 4096] {
+    // SAFETY: the application is one thread, and no caller keeps the reference past its statement.
+    unsafe { &mut *(&raw mut FIXED) }
+}
+
+/// What belongs to this place.
+fn canary(index: usize) -> u8 {
+    (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]
+}
