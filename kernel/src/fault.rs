@@ -55,7 +55,7 @@ pub(crate) fn with_latest<T>(tell: impl FnOnce(Option<&str>) -> T) -> T {
 
 /// Reports an exception that nobody serves, and ends or restarts the machine.
 pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
-    begin();
+    let meanwhile = begin();
     let cause = match vector.kind {
         Kind::Synchronous => {
             report::Cause::of(Trap::decode(frame.esr, frame.far), backtrace::stack_guard_at)
@@ -63,15 +63,15 @@ pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
         Kind::SError => report::Cause::Late,
         Kind::Irq | Kind::Fiq => report::Cause::Uninvited,
     };
-    let besides =
+    let handling =
         (vector.origin == Origin::Handler).then_some("while another exception was being handled");
-    interrupted(frame, cause, besides)
+    interrupted(frame, cause, meanwhile.or(handling))
 }
 
 /// Reports that the application, linked with the kernel, hangs where `frame` says.
 pub(crate) fn hang(frame: &Frame) -> ! {
-    begin();
-    interrupted(frame, report::Cause::Hang, None)
+    let meanwhile = begin();
+    interrupted(frame, report::Cause::Hang, meanwhile)
 }
 
 /// Reports a fault of whoever ran at EL1 when an exception came.
@@ -94,7 +94,7 @@ fn interrupted(frame: &Frame, cause: report::Cause, besides: Option<&str>) -> ! 
 
 /// Reports a panic of the kernel, or of an application that is linked with it.
 pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
-    begin();
+    let besides = begin();
     let mut words = Words::new();
     let _what_is_over_is_cut = match info.location() {
         Some(place) => write!(words, "panicked at {place}: {}", info.message()),
@@ -107,7 +107,7 @@ pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
         elr: trace.first().copied().unwrap_or(0),
         spsr: 0,
         level: cpu::level(),
-        besides: None,
+        besides,
         said: words.as_str(),
         registers: None,
         program: PROGRAM,
@@ -116,12 +116,14 @@ pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
     })
 }
 
-/// Nothing more is taken in. A third report, begun while the second was being made, is not: the
-/// machine ends, and if even that faults, stays where it is.
-fn begin() {
+/// Nothing more is taken in. Returns what is going on besides, if that is another report. A third
+/// one, begun while the second was being made, is not: the machine ends, and if even that faults,
+/// stays where it is.
+fn begin() -> Option<&'static str> {
     cpu::mask_interrupts();
     match REPORTS.fetch_add(1, Ordering::Relaxed) {
-        0 | 1 => {}
+        0 => None,
+        1 => Some("while another fault was being reported"),
         2 => power::end_in_silence(),
         _ => cpu::halt(),
     }

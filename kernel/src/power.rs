@@ -45,7 +45,8 @@ pub(crate) fn end(status: u8) -> ! {
     off()
 }
 
-/// Does what follows a fault. Where a machine cannot restart it ends instead, and says so.
+/// Does what follows a fault. Where a machine cannot restart it ends instead, and says so; some
+/// monitors end one that restarts, for whoever started it to start it again.
 pub(crate) fn follow(answer: Answer) -> ! {
     cpu::mask_interrupts();
     match answer {

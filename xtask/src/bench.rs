@@ -4,6 +4,8 @@
 //! machine, however busy. Times depend on the machine and its mood: what they are compared with is
 //! measured in the same run, turn by turn. Nothing here fails because something was slow.
 
+mod beside;
+mod calls;
 mod counts;
 mod debian;
 mod elf;
@@ -16,6 +18,7 @@ mod memory;
 mod plugin;
 mod process;
 mod report;
+mod restarts;
 mod startup;
 mod subject;
 mod throughput;
@@ -28,11 +31,13 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use elone_harness::Board;
+use elone_harness::{Board, Mode};
 
+use self::beside::Beside;
 use self::plugin::Plugin;
 use self::report::{Figure, Report, Samples, Section, Target, Unit};
 use self::subject::Subject;
+use crate::build::Profile;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
 use crate::{build, emulator, program};
@@ -48,11 +53,13 @@ const BUSY: f64 = 0.5;
 ///
 /// Boots the applications on QEMU's virt machine with one Cortex-A72, on 127.0.0.1 only, and prints
 /// a table: sizes, guest instructions and device accesses (counted exactly), the time to the first
-/// answer, the least memory that serves, HTTP throughput and latency, and wake-ups while idle.
+/// answer, the least memory that serves, HTTP throughput and latency, wake-ups while idle, gate calls
+/// and restarts. Everything is measured joined and contained, in turns.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                          everything, in about three minutes
+  cargo xtask bench                          everything, in about six minutes
+  cargo xtask bench --contained              in contained mode alone
   cargo xtask bench --quick                  fewer and shorter runs
   cargo xtask bench --against linux          beside Debian's Linux with nginx
   cargo xtask bench --only instructions      counts until the first line: exact, in seconds
@@ -66,6 +73,9 @@ pub(crate) struct Arguments {
     /// Measure this beside it, in the same run
     #[arg(long, value_name = "SYSTEM")]
     against: Option<Rival>,
+    /// Leave out joined mode
+    #[arg(long)]
+    contained: bool,
     /// Measure only these
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<Topic>,
@@ -102,6 +112,10 @@ enum Topic {
     KeepAlive,
     /// Requests a second with a connection each
     Connections,
+    /// Guest instructions of gate calls
+    Calls,
+    /// Time from a contained application's fault to its next life
+    Restarts,
 }
 
 /// How often and how long.
@@ -114,14 +128,23 @@ enum Effort {
 /// What every measurement has at hand.
 #[derive(Debug)]
 struct Bench {
-    hello: Subject,
-    echo: Subject,
-    gateway: Subject,
-    gateway_by_dhcp: Subject,
+    joined: Option<Guests>,
+    contained: Option<Guests>,
     linux: Option<Subject>,
     floor: Subject,
     plugin: Plugin,
     effort: Effort,
+}
+
+/// The applications, in one mode.
+#[derive(Debug)]
+struct Guests {
+    hello: Subject,
+    echo: Subject,
+    gateway: Subject,
+    gateway_by_dhcp: Subject,
+    calls: Subject,
+    restarts: Subject,
 }
 
 pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
@@ -140,7 +163,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         ));
     }
     for topic in Topic::value_variants().iter().filter(|topic| topics.contains(topic)) {
-        let section = bench.measure(*topic, &mut report.notes)?;
+        let Some(section) = bench.measure(*topic, &mut report.notes)? else { continue };
         // Sections of one title are one.
         match report.sections.last_mut() {
             Some(last) if last.title == section.title => last.figures.extend(section.figures),
@@ -168,19 +191,10 @@ impl Bench {
             Some(Rival::Linux) => Some(linux::subject(&directory.join("debian"), &board)?),
             None => None,
         };
-        let programs = ["hello", "echo", "gateway"].map(|name| workspace.program(name));
-        let programs: Vec<_> = programs.into_iter().collect::<Result<_>>()?;
-        let images = build::images(&workspace, &toolchain, elone_harness::Mode::Joined, &programs, None)?;
-        let images = keep(&images, &directory)?;
-        let [hello, echo, gateway]: &[PathBuf; 3] =
-            images[..].try_into().context("not every image was built")?;
-        let listening = "listening on";
-        let any_address = Subject::application("gateway", &board, gateway, listening);
+        let build = |mode| Guests::build(&workspace, &toolchain, &board, mode, &directory);
         Ok(Self {
-            hello: Subject::application("hello", &board, hello, "Hello"),
-            echo: Subject::application("echo", &board, echo, listening),
-            gateway: any_address.setting(STATIC_ADDRESS),
-            gateway_by_dhcp: any_address.setting("ip=dhcp"),
+            joined: (!arguments.contained).then(|| build(Mode::Joined)).transpose()?,
+            contained: Some(build(Mode::Contained)?),
             linux,
             floor: Subject::application("floor", &board, &floor::image(&directory)?, ""),
             plugin,
@@ -188,7 +202,8 @@ impl Bench {
         })
     }
 
-    fn measure(&self, topic: Topic, notes: &mut Vec<String>) -> Result<Section> {
+    /// Measures a part; `None` if nothing of it was asked for.
+    fn measure(&self, topic: Topic, notes: &mut Vec<String>) -> Result<Option<Section>> {
         match topic {
             Topic::Size => self.sizes(),
             Topic::Instructions => counts::until_the_line(self),
@@ -198,36 +213,48 @@ impl Bench {
             Topic::Requests => counts::per_request(self),
             Topic::KeepAlive => throughput::keep_alive(self, notes),
             Topic::Connections => throughput::connections(self, notes),
+            Topic::Calls => calls::measure(self),
+            Topic::Restarts => return restarts::measure(self),
         }
+        .map(Some)
     }
 
     fn sizes(&self) -> Result<Section> {
-        let size = |subject: &Subject| -> Result<Samples> {
-            let mut bytes = 0;
-            for file in &subject.files {
-                bytes += fs::metadata(file)?.len();
-            }
-            Ok(Samples::one(bytes as f64))
-        };
-        let linux = self.linux.as_ref().map(size).transpose()?;
-        let figure = |name, label, subject| -> Result<Figure> {
-            Ok(Figure::new(name, label, Unit::Bytes, size(subject)?))
+        let figure = |name, label, subjects: Beside<&Subject>| -> Result<Figure> {
+            let size = subjects.try_map(|subject| {
+                let mut bytes = 0;
+                for file in &subject.files {
+                    bytes += fs::metadata(file)?.len();
+                }
+                Ok(Samples::one(bytes as f64))
+            })?;
+            Ok(Figure::new(name, label, Unit::Bytes, size))
         };
         Ok(Section {
             title: "Image",
             figures: vec![
-                figure("image.hello", "hello", &self.hello)?.target(Target::AtMost(131_072.0)),
-                figure("image.echo", "echo", &self.echo)?,
-                figure("image.gateway", "gateway", &self.gateway)?
-                    .target(Target::AtMost(409_600.0))
-                    .linux(linux),
+                figure("image.hello", "hello", self.each(|guests| &guests.hello))?
+                    .target(Target::AtMost(131_072.0)),
+                figure("image.echo", "echo", self.each(|guests| &guests.echo))?,
+                figure("image.gateway", "gateway", self.servers())?
+                    .target(Target::AtMost(409_600.0)),
             ],
         })
     }
 
-    /// Each of two guests, or only ours: whatever is done to one is done to the other.
-    fn servers(&self) -> impl Iterator<Item = &Subject> {
-        std::iter::once(&self.gateway).chain(&self.linux)
+    /// One application in each mode.
+    fn each<'a>(&'a self, pick: impl Fn(&'a Guests) -> &'a Subject) -> Beside<&'a Subject> {
+        let Self { joined, contained, .. } = self;
+        Beside {
+            joined: joined.as_ref().map(&pick),
+            contained: contained.as_ref().map(pick),
+            linux: None,
+        }
+    }
+
+    /// The gateway in each mode, and what else serves: whatever is done to one is done to the others.
+    fn servers(&self) -> Beside<&Subject> {
+        Beside { linux: self.linux.as_ref(), ..self.each(|guests| &guests.gateway) }
     }
 
     const fn choose<T: Copy>(&self, full: T, quick: T) -> T {
@@ -235,6 +262,43 @@ impl Bench {
             Effort::Full => full,
             Effort::Quick => quick,
         }
+    }
+}
+
+impl Guests {
+    fn build(
+        workspace: &Workspace,
+        toolchain: &Toolchain,
+        board: &Board,
+        mode: Mode,
+        directory: &Path,
+    ) -> Result<Self> {
+        let names = ["hello", "echo", "gateway", "calls_are_cheap", "restarts_are_quick"];
+        let programs: Vec<_> =
+            names.iter().map(|name| workspace.program(name)).collect::<Result<_>>()?;
+        // All of them as applications are built: a test's profile would make calls dearer.
+        let profile = Some(Profile::Release);
+        let images = build::images(workspace, toolchain, mode, &programs, profile)?;
+        let images = keep(&images, directory)?;
+        let [hello, echo, gateway, calls, restarts]: &[PathBuf; 5] =
+            images[..].try_into().context("not every image was built")?;
+        let subject = |name: &str, image, marker| {
+            let name = match mode {
+                Mode::Joined => name.to_owned(),
+                Mode::Contained => format!("{name}, contained"),
+            };
+            Subject::application(&name, board, image, marker)
+        };
+        let listening = "listening on";
+        let any_address = subject("gateway", gateway, listening);
+        Ok(Self {
+            hello: subject("hello", hello, "Hello"),
+            echo: subject("echo", echo, listening),
+            gateway: any_address.setting(STATIC_ADDRESS),
+            gateway_by_dhcp: any_address.setting("ip=dhcp"),
+            calls: subject("calls_are_cheap", calls, "exit status"),
+            restarts: subject("restarts_are_quick", restarts, "exit status"),
+        })
     }
 }
 

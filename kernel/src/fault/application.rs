@@ -40,8 +40,8 @@ pub(crate) struct ApplicationFault<'a> {
 /// Reports an application's fault. Returns, with the number of the restart, only if it is to be
 /// started again; otherwise the machine ends or restarts.
 pub(crate) fn application(fault: &ApplicationFault<'_>) -> u32 {
-    begin();
-    let answer = report(fault);
+    let besides = begin();
+    let answer = report(fault, besides);
     if answer != Answer::RestartApplication {
         power::follow(answer);
     }
@@ -51,7 +51,7 @@ pub(crate) fn application(fault: &ApplicationFault<'_>) -> u32 {
     restart
 }
 
-fn report(fault: &ApplicationFault<'_>) -> Answer {
+fn report(fault: &ApplicationFault<'_>, besides: Option<&str>) -> Answer {
     let frame = fault.frame;
     let said = SAID.try_lock();
     let report = Report {
@@ -60,7 +60,7 @@ fn report(fault: &ApplicationFault<'_>) -> Answer {
         elr: frame.elr,
         spsr: frame.spsr,
         level: level(frame.spsr),
-        besides: None,
+        besides,
         said: said.as_ref().map_or("", |said| said.as_str()),
         registers: Some((&frame.x, frame.sp)),
         program: "application",

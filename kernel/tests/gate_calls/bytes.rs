@@ -1,4 +1,5 @@
 //! Random bytes, read as numbers of the kinds that code goes wrong at.
+#![allow(dead_code, reason = "not every fuzzer has a use for all of it")]
 
 /// What is left of an input. Behind its end there are zeros.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
@@ -6,6 +7,10 @@ pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 impl<'a> Bytes<'a> {
     pub(crate) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn coin(&mut self) -> bool {
+        self.byte() & 1 == 0
     }
 
     /// A number below `limit`, which is at most 256.
@@ -43,7 +48,6 @@ impl<'a> Bytes<'a> {
     }
 
     /// Changes bytes of `target` here and there.
-    #[allow(dead_code, reason = "a fuzzer of something else has no use for it")]
     pub(crate) fn damage(&mut self, target: &mut Vec<u8>) {
         for _ in 0..self.below(4) {
             let place = self.long() as usize % target.len().max(1);

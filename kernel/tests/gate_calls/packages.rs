@@ -96,7 +96,8 @@ fn look(bytes: &[u8]) -> bool {
         free = end.next_multiple_of(PAGE.into());
         // With contents in pages of their own, behind the header and before the end mark.
         let offset = segment.contents.as_ptr().addr() - bytes.as_ptr().addr();
-        assert!(offset % PAGE as usize == 0 && (offset >= unread || segment.contents.is_empty()));
+        assert!(offset.is_multiple_of(PAGE as usize));
+        assert!(offset >= unread || segment.contents.is_empty());
         unread = (offset + segment.contents.len()).next_multiple_of(PAGE as usize);
         assert!(segment.contents.is_empty() || unread <= bytes.len() - 8);
         // Never writable and executable; what is used in place is whole.

@@ -22,7 +22,7 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
 fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut history = History::default();
     for _ in 0..bytes.below(20) {
-        let date = (bytes.byte() % 2 == 0).then(|| bytes.long());
+        let date = bytes.coin().then(|| bytes.long());
         history.push(Moment { boot: bytes.byte().into(), uptime: bytes.byte().into(), date });
     }
     let number = |bytes: &mut Bytes<'_>| bytes.long() as u32;
@@ -33,7 +33,7 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let length = record::encode(&account, &report, &mut written).expect("there is room");
     written.truncate(length);
     bytes.damage(&mut written);
-    if bytes.byte() % 2 == 0 {
+    if bytes.coin() {
         put_right(&mut written);
     }
     written

@@ -47,8 +47,8 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
         _ => Network::Static {
             address: address(bytes),
             prefix: bytes.byte(),
-            gateway: (bytes.byte() % 2 == 0).then(|| address(bytes)),
-            dns: (bytes.byte() % 2 == 0).then(|| address(bytes)),
+            gateway: bytes.coin().then(|| address(bytes)),
+            dns: bytes.coin().then(|| address(bytes)),
         },
     };
     let (restarts, faults) = (bytes.long() as u32, bytes.long() as u32);

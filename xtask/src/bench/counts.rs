@@ -149,8 +149,8 @@ pub(super) fn while_idle(bench: &Bench) -> Result<Section> {
         let rate = |counts| Samples::one(count(counts) as f64 / seconds as f64);
         Figure::new(name, label, Unit::PerSecond, of.map(rate))
     };
-    let (sleeps, instructions): (fn(Counts) -> u64, fn(Counts) -> u64) =
-        (|counts| counts.sleeps, |counts| counts.instructions);
+    let sleeps: fn(Counts) -> u64 = |counts| counts.sleeps;
+    let instructions: fn(Counts) -> u64 = |counts| counts.instructions;
     let zero = Target::AtMost(0.0);
     Ok(Section {
         title: "While idle",

@@ -87,11 +87,13 @@ static void on_access(unsigned vcpu, access_info info, uint64_t address, void *u
 	if (!qemu_plugin_mem_is_store(info) || offset != DATA_REGISTER ||
 	    strcmp(qemu_plugin_hwaddr_device_name(where), CONSOLE) != 0)
 		return;
-	uint64_t byte = counters[CONSOLE_BYTES]++;
+	uint64_t byte = counters[CONSOLE_BYTES];
 	if (byte < RECORDS) {
 		counters[FIRST_RECORD + 2 * byte] = counters[INSTRUCTIONS];
 		counters[FIRST_RECORD + 2 * byte + 1] = counters[ACCESSES];
 	}
+	/* Last: whoever reads that there are so many bytes finds their records. */
+	__atomic_store_n(&counters[CONSOLE_BYTES], byte + 1, __ATOMIC_RELEASE);
 }
 
 static void on_translation(plugin_id id, struct block *block)

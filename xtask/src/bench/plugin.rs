@@ -35,8 +35,12 @@ const COMPILER: Need = Need {
 const SECOND_INTERFACE: u32 = 9;
 
 /// Where the counters are in the file, in words of eight bytes, as the plugin has them.
+const CONSOLE_BYTES: u64 = 3;
 const FIRST_RECORD: u64 = 8;
 const WORD: u64 = 8;
+
+/// How much later than the console the plugin may be, on a busy machine.
+const LATENESS: Duration = Duration::from_secs(2);
 
 /// The plugin, compiled for the emulator that is here.
 #[derive(Debug)]
@@ -120,7 +124,13 @@ impl Counters {
 
     /// What the guest had done when it wrote byte number `byte` to its console, counted from 0;
     /// sleeps are not recorded there.
+    ///
+    /// The emulator shows a byte before the plugin hears of it, so this may have to wait.
     pub(crate) fn at_console_byte(&self, byte: u64) -> Result<Counts> {
+        let begin = Instant::now();
+        while self.word(CONSOLE_BYTES)? <= byte && begin.elapsed() < LATENESS {
+            thread::sleep(Duration::from_millis(1));
+        }
         let instructions = self.word(FIRST_RECORD + 2 * byte)?;
         let accesses = self.word(FIRST_RECORD + 2 * byte + 1)?;
         if instructions == 0 {

@@ -180,9 +180,8 @@ impl Figure {
 
     /// What it is contained, in what it is joined.
     fn share(&self) -> Option<f64> {
-        let share = |contained: &Samples, joined: &Samples| {
-            Some(contained.median()? / joined.median()?)
-        };
+        let share =
+            |contained: &Samples, joined: &Samples| Some(contained.median()? / joined.median()?);
         let share = self.samples.as_ref().contained_in_joined(share)??;
         (self.better.is_some() && share.is_finite()).then_some(share)
     }
@@ -367,8 +366,7 @@ mod tests {
             .target(Target::AtLeast(7000.0))
             .more_is_better();
         let size = beside(Some(Samples::of([9.0, 10.0, 12.0])), None, None);
-        let size =
-            Figure::new("size", "image", Unit::Bytes, size).target(Target::AtMost(10.0));
+        let size = Figure::new("size", "image", Unit::Bytes, size).target(Target::AtMost(10.0));
         let call = Beside::contained(Samples::one(401.0));
         let call = Figure::new("call", "call", Unit::Count, call).target(Target::AtMost(400.0));
         let mut report = Report {
@@ -378,8 +376,15 @@ mod tests {
         };
         let table = report.table();
         for part in [
-            "6,000 /s", "5,400 /s", "0.90 ×", "≥ 7,000  NOT MET", "15.0 ×", "≤ 10  met", "9 … 12",
-            "≤ 400  NOT MET", "note: busy",
+            "6,000 /s",
+            "5,400 /s",
+            "0.90 ×",
+            "≥ 7,000  NOT MET",
+            "15.0 ×",
+            "≤ 10  met",
+            "9 … 12",
+            "≤ 400  NOT MET",
+            "note: busy",
         ] {
             assert!(table.contains(part), "{part} is not in\n{table}");
         }

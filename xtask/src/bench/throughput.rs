@@ -90,9 +90,7 @@ fn measure(bench: &Bench, notes: &mut Vec<String>, purpose: Use, names: &Names) 
 }
 
 fn section(names: &Names, purpose: Use, seen: &Beside<Vec<Seen>>) -> Section {
-    let of = |value: fn(&Seen) -> f64| {
-        seen.as_ref().map(|all| Samples::of(all.iter().map(value)))
-    };
+    let of = |value: fn(&Seen) -> f64| seen.as_ref().map(|all| Samples::of(all.iter().map(value)));
     let figure =
         |name, label, unit, value: fn(&Seen) -> f64| Figure::new(name, label, unit, of(value));
     let tail = figure(names.tail, "p99 in p50s", Unit::Times, |seen| {

@@ -171,7 +171,7 @@ fn the_line_that_run_prints_starts_a_debugger(context: &Context) -> Result<()> {
     }
     let ended = machine.wait()?;
     let caller = format!(" at {SOURCE}:{}\n", places[4].line);
-    for words in ["Breakpoint 1, ", &caller, "fn fails("] {
+    for words in ["Breakpoint 1, ", &caller, "fn below("] {
         ensure!(told.contains(words), "{words:?} is not in what {line} says:\n{told}");
     }
     ensure!(ended.code() == Some(0), "{ended} after {line}:\n{told}");

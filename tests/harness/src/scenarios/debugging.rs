@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 
 use crate::scenario::scenarios;
-use crate::{Context, Debugger, Ending, LeftOut, Machine, Scenario, spawn};
+use crate::{Context, Debugger, Ending, LeftOut, Machine, Mode, Scenario, spawn};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["debugging":
     Quick a_breakpoint_in_the_application_stops_there,
@@ -52,8 +52,13 @@ fn a_breakpoint_in_the_application_stops_there(context: &Context) -> Result<()> 
 
 fn a_breakpoint_in_the_kernel_stops_there(context: &Context) -> Result<()> {
     let session = Session::new(context)?;
-    let said = session.run(&["break elone_kernel::power::end", "continue", "backtrace"])?;
-    stopped(&said, "elone_kernel::power::end")?;
+    // In the middle of a call that an application makes, or, joined, after its last.
+    let function = match context.mode() {
+        Mode::Joined => "elone_kernel::power::end",
+        Mode::Contained => "elone_kernel::mode::calls::serve",
+    };
+    let said = session.run(&[&format!("break {function}"), "continue", "backtrace"])?;
+    stopped(&said, function)?;
     let outermost = frames(&said).find(|frame| frame.contains("elone_kernel::boot::start"));
     let outermost = outermost.with_context(|| format!("no caller in\n{said}"))?;
     ensure!(outermost.contains(" at kernel/src/boot.rs:"), "{outermost} in\n{said}");
@@ -75,7 +80,11 @@ fn a_breakpoint_before_the_tables_are_on_stops_there(context: &Context) -> Resul
         "backtrace",
     ])?;
     ensure!(said.contains(&format!("=> {ENTRY:#x}:\tb\t")), "not at the entry:\n{said}");
-    stopped(&said, "elone_kernel::boot::start")
+    // What the function begins with may be inlined there.
+    stopped(&said, "elone_kernel::boot::")?;
+    let first = frames(&said).find(|frame| frame.contains("elone_kernel::boot::start"));
+    ensure!(first.is_some(), "not at the kernel's begin:\n{said}");
+    Ok(())
 }
 
 /// Where the emulator's loader puts an image that may lie anywhere: 2 MiB above the begin of RAM

@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["faults":
     Long a_hundred_hangs_are_found,
     Quick a_watched_machine_sleeps,
     Quick a_fault_in_a_report_is_reported in Joined,
+    Quick a_fault_in_a_handler_is_reported in Joined,
     Quick a_third_fault_ends_in_silence in Joined,
     Quick a_disk_remembers_over_a_power_off,
     Quick a_restart_is_remembered_on_the_disk_too,
@@ -228,7 +229,16 @@ fn a_fault_in_a_report_is_reported(context: &Context) -> Result<()> {
     let machine = context.machine("qemu-virt", "faults_in_reports_end")?;
     let ending = run(machine.setting("on-fault=off"))?;
     expect_end(&ending, 101, 1)?;
-    ending.expect_fault(&["class=undefined-instruction"])
+    ending.expect_fault(&["class=undefined-instruction"])?;
+    expect(&ending, &["\n  while another fault was being reported"])
+}
+
+fn a_fault_in_a_handler_is_reported(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "faults_in_reports_end")?;
+    let ending = run(machine.setting("app.how=handler").setting("on-fault=off"))?;
+    expect_end(&ending, 101, 1)?;
+    ending.expect_fault(&["class=undefined-instruction"])?;
+    expect(&ending, &["\n  while another exception was being handled"])
 }
 
 fn a_third_fault_ends_in_silence(context: &Context) -> Result<()> {

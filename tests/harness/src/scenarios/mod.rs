@@ -2,9 +2,11 @@
 //! `SCENARIOS` beside it.
 
 mod boot;
+mod containment;
 mod debugging;
 mod devices;
 mod dhcp;
+mod endurance;
 mod faults;
 mod gateway;
 mod kernel;
@@ -23,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
     [
         boot::SCENARIOS,
         protection::SCENARIOS,
+        containment::SCENARIOS,
         kernel::SCENARIOS,
         faults::SCENARIOS,
         network::SCENARIOS,
@@ -30,6 +33,7 @@ pub fn all() -> Vec<Scenario> {
         gateway::SCENARIOS,
         refusals::SCENARIOS,
         survival::SCENARIOS,
+        endurance::SCENARIOS,
         trees::SCENARIOS,
         devices::SCENARIOS,
         debugging::SCENARIOS,

@@ -1,5 +1,6 @@
 //! Panics with a message that faults while the report is made; with `app.how=panics` it panics
-//! again, with the same message. Must end after the second report, or the third attempt at one.
+//! again, with the same message. Must end after the second report, or the third attempt at one. With
+//! `app.how=handler` it faults as a handler of exceptions would, on their stack.
 #![no_std]
 #![no_main]
 
@@ -25,5 +26,9 @@ impl fmt::Display for Evil {
 
 #[elone::main]
 async fn main(platform: Platform) {
+    if platform.setting("how") == Some("handler") {
+        // SAFETY: none; this is the fault.
+        unsafe { core::arch::asm!("msr spsel, #1", "udf #0") };
+    }
     panic!("{}", Evil { panics: platform.setting("how") == Some("panics") });
 }

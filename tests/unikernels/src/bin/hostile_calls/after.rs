@@ -78,6 +78,8 @@ pub(crate) fn network_works(handle: Handle, area: Area) -> Result<(), &'static s
     let mut free = [BufferId(0); 128];
     let mut buffer = 0;
     loop {
+        // What has left comes back first.
+        calls::net_send(handle, &[], &mut free).map_err(|_| "the network is broken")?;
         let frame = Frame { buffer: BufferId(buffer), length: 60 };
         let place = bytes(area, buffer, 60);
         place.fill(0);
@@ -87,7 +89,10 @@ pub(crate) fn network_works(handle: Handle, area: Area) -> Result<(), &'static s
             Ok(sent) if sent.accepted == 1 => break,
             Ok(_) | Err(Error::Full) => wait(),
             // The device has it, to send or to fill.
-            Err(Error::BadBuffer) => buffer = (buffer + 1) % area.count(),
+            Err(Error::BadBuffer) => {
+                buffer = (buffer + 1) % area.count();
+                wait();
+            }
             Err(_) => return Err("the network refuses"),
         }
     }
