@@ -38,7 +38,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let target = match record.target().split("::").next() {
+        let target = match record.target().split(':').next() {
             None | Some(KERNEL) => "kernel",
             Some(target) => target,
         };

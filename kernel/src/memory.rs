@@ -120,11 +120,11 @@ impl Memory {
     pub(crate) fn into_rest(mut self) -> Rest {
         let mut blocks: Vec<Unclaimed, BLOCKS> = Vec::new();
         while let Some(block) = self.frames.take_largest(&self.mapper) {
-            if blocks.push(block).is_err() {
+            let place = blocks.iter().take_while(|other| other.start() < block.start()).count();
+            if blocks.insert(place, block).is_err() {
                 break; // the smallest blocks of a scattered memory
             }
         }
-        blocks.sort_unstable_by_key(Unclaimed::start);
         let mut joined: Vec<Unclaimed, BLOCKS> = Vec::new();
         for block in blocks {
             let left = match joined.last_mut() {

@@ -48,7 +48,9 @@ mod error;
 pub mod heap;
 #[cfg(not(target_os = "none"))]
 pub mod host;
+#[cfg(any(elone_contained, not(target_os = "none")))]
 mod line;
+#[cfg(any(elone_contained, not(target_os = "none")))]
 mod logger;
 pub mod net;
 mod platform;

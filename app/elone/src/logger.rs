@@ -47,7 +47,7 @@ impl Log for Logger {
             line,
             "[{seconds:5}.{fraction:06}] {:5} {}: {}",
             record.level(),
-            record.target().split("::").next().unwrap_or_default(),
+            record.target().split(':').next().unwrap_or_default(),
             record.args()
         );
         calls::console_write(line.ended());

@@ -6,7 +6,7 @@ use core::fmt::Display;
 use alloc::boxed::Box;
 use elone_gate::Start;
 
-use crate::{Platform, heap, logger, run};
+use crate::{Platform, heap, run};
 
 /// What `main` may return.
 #[diagnostic::on_unimplemented(
@@ -46,7 +46,9 @@ where
     R: Outcome + 'static,
 {
     heap::claim(&start.heap);
-    logger::install(start.verbosity);
+    // Joined, the kernel's own logger is there already.
+    #[cfg(any(elone_contained, not(target_os = "none")))]
+    crate::logger::install(start.verbosity);
     // Leaked: it ends with the machine, and a task needs what lives as long as the program.
     let status: &'static Cell<Option<u8>> = Box::leak(Box::new(Cell::new(None)));
     run::until(start, status, async move |platform| {

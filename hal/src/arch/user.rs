@@ -6,7 +6,7 @@
 
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
-    CNTKCTL_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR1_EL1, MDSCR_EL1, Readable, ReadWriteable, SCTLR_EL1,
+    CNTKCTL_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR1_EL1, MDSCR_EL1, ReadWriteable, Readable, SCTLR_EL1,
     TCR_EL1, Writeable,
 };
 use core::arch::asm;

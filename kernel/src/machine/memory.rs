@@ -43,8 +43,11 @@ impl Machine {
 
     /// The banks by ascending address; those that overlap or touch are one.
     fn banks(&self) -> Vec<PhysicalRange, BANKS> {
-        let mut sorted = self.ram.clone();
-        sorted.sort_unstable_by_key(PhysicalRange::start);
+        let mut sorted: Vec<PhysicalRange, BANKS> = Vec::new();
+        for bank in &self.ram {
+            let place = sorted.iter().take_while(|other| other.start() <= bank.start()).count();
+            let _ = sorted.insert(place, *bank); // there is room for all of them
+        }
         let mut merged: Vec<PhysicalRange, BANKS> = Vec::new();
         for bank in sorted {
             match merged.last_mut() {

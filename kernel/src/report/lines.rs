@@ -34,7 +34,7 @@ impl Display for Line<'_> {
                     character => f.write_char(character)?,
                 }
             }
-            write!(f, "{}", chunk.invalid().escape_ascii())?;
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
         Ok(())
     }

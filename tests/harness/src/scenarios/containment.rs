@@ -29,17 +29,58 @@ const IMAGE: u64 = 0xffff_ff80_0000_0000;
 
 /// Attacks by an instruction that EL0 does not have (Arm ARM, section C5.2).
 const UNDEFINED: &[&str] = &[
-    "mrs-sctlr", "mrs-ttbr0", "mrs-ttbr1", "mrs-vbar", "mrs-esr", "mrs-far", "mrs-elr",
-    "mrs-currentel", "mrs-id", "msr-sctlr", "msr-ttbr0", "msr-ttbr1", "msr-tcr", "msr-mair",
-    "msr-vbar", "msr-cpacr", "msr-elr", "msr-spsr", "msr-far", "msr-tpidr", "msr-mdscr",
-    "msr-breakpoint", "msr-cntkctl", "msr-pmuserenr", "msr-spsel", "tlbi", "at", "ic-all",
-    "dc-set-way", "dc-invalidate", "eret", "hvc", "smc", "hlt",
+    "mrs-sctlr",
+    "mrs-ttbr0",
+    "mrs-ttbr1",
+    "mrs-vbar",
+    "mrs-esr",
+    "mrs-far",
+    "mrs-elr",
+    "mrs-currentel",
+    "mrs-id",
+    "msr-sctlr",
+    "msr-ttbr0",
+    "msr-ttbr1",
+    "msr-tcr",
+    "msr-mair",
+    "msr-vbar",
+    "msr-cpacr",
+    "msr-elr",
+    "msr-spsr",
+    "msr-far",
+    "msr-tpidr",
+    "msr-mdscr",
+    "msr-breakpoint",
+    "msr-cntkctl",
+    "msr-pmuserenr",
+    "msr-spsel",
+    "tlbi",
+    "at",
+    "ic-all",
+    "dc-set-way",
+    "dc-invalidate",
+    "eret",
+    "hvc",
+    "smc",
+    "hlt",
 ];
 /// Attacks by one that EL0 could be given, and is not.
 const TRAPPED: &[&str] = &[
-    "mrs-daif", "msr-daif", "msr-daifset", "msr-daifclr", "mrs-cntpct", "mrs-cntv-ctl",
-    "msr-cntv-ctl", "msr-cntv-cval", "mrs-cntp-ctl", "msr-cntp-tval", "mrs-pmccntr", "mrs-ctr",
-    "ic-line", "dc-clean", "dc-zero",
+    "mrs-daif",
+    "msr-daif",
+    "msr-daifset",
+    "msr-daifclr",
+    "mrs-cntpct",
+    "mrs-cntv-ctl",
+    "msr-cntv-ctl",
+    "msr-cntv-cval",
+    "mrs-cntp-ctl",
+    "msr-cntp-tval",
+    "mrs-pmccntr",
+    "mrs-ctr",
+    "ic-line",
+    "dc-clean",
+    "dc-zero",
 ];
 /// Attacks on memory: there are so many, their names begin with what they do.
 const ON_MEMORY: usize = 41;
@@ -77,7 +118,11 @@ fn nothing_is_reached(context: &Context, board: &str) -> Result<()> {
         }
     }
     let all = ON_MEMORY + UNDEFINED.len() + TRAPPED.len() + 3;
-    ensure!(made.len() == all && ending.status == Some(0), "{} attacks of {all}: {ending}", made.len());
+    ensure!(
+        made.len() == all && ending.status == Some(0),
+        "{} attacks of {all}: {ending}",
+        made.len()
+    );
     ensure!(ending.console.contains(&format!("all {all} attacks were made")), "{ending}");
     Ok(())
 }
@@ -115,9 +160,22 @@ fn the_attacks_are_real(context: &Context) -> Result<()> {
         ending.console.lines().any(|said| said.ends_with(&line))
     };
     for name in [
-        "read-kernel-text", "run-kernel-text", "read-kernel-data", "read-kernel-tables",
-        "read-kernel-stack", "write-kernel-stack", "read-ram-window", "write-ram-window",
-        "read-device", "mrs-sctlr", "mrs-ttbr1", "msr-elr", "msr-tpidr", "tlbi", "ic-all", "hvc",
+        "read-kernel-text",
+        "run-kernel-text",
+        "read-kernel-data",
+        "read-kernel-tables",
+        "read-kernel-stack",
+        "write-kernel-stack",
+        "read-ram-window",
+        "write-ram-window",
+        "read-device",
+        "mrs-sctlr",
+        "mrs-ttbr1",
+        "msr-elr",
+        "msr-tpidr",
+        "tlbi",
+        "ic-all",
+        "hvc",
     ] {
         ensure!(came_through(name), "{name} does not come through: {ending}");
     }

@@ -64,7 +64,8 @@ fn lives(context: &Context, board: &str, lives: usize) -> Result<()> {
     ensure!(given.len() == lives, "{} lives of {lives}: {ending}", given.len());
     let other = given.iter().find(|life| *life != &given[0]);
     ensure!(other.is_none(), "one life had {:?}, the first {:?}", other, given[0]);
-    let under_way: Vec<_> = said("requests under way").into_iter().filter_map(after_the_number).collect();
+    let under_way: Vec<_> =
+        said("requests under way").into_iter().filter_map(after_the_number).collect();
     let other = under_way.iter().find(|life| *life != &under_way[0]);
     ensure!(other.is_none() && under_way.len() == lives - 1, "{:?}, {:?}", other, under_way[0]);
 
@@ -92,11 +93,13 @@ fn after_the_number(line: String) -> Option<String> {
 /// to the first ones of the next; a line each. To be looked at: it is the host's speed.
 fn restarts(ending: &Ending) -> Result<String> {
     let times = |word: &str| -> Result<Vec<u64>> {
-        let parts = ending.console.lines().filter_map(|line| line.split_once(word)?.1.split_once(' '));
+        let parts =
+            ending.console.lines().filter_map(|line| line.split_once(word)?.1.split_once(' '));
         parts.map(|(time, _)| Ok(time.parse()?)).collect()
     };
     let (ends, begins) = (times(" ends at ")?, times(" begins at ")?);
-    let spans = ends.iter().zip(begins.iter().skip(1)).map(|(end, begin)| begin.saturating_sub(*end));
+    let spans =
+        ends.iter().zip(begins.iter().skip(1)).map(|(end, begin)| begin.saturating_sub(*end));
     Ok(spans.map(|span| format!("{span}\n")).collect())
 }
 
@@ -113,7 +116,8 @@ fn converse(guest: &Guest) -> Result<HashSet<usize>> {
     while !guest.has_ended(Duration::ZERO) && Instant::now() < deadline {
         let Some(frame) = wire.receive(Duration::from_millis(20))? else { continue };
         if frame.get(14..).is_some_and(|rest| rest.starts_with(WORDS)) {
-            let life = frame.get(32..36).and_then(|life| life.try_into().ok()).map(u32::from_le_bytes);
+            let life =
+                frame.get(32..36).and_then(|life| life.try_into().ok()).map(u32::from_le_bytes);
             heard.extend(life.and_then(|life| usize::try_from(life).ok()));
         }
         // A guest that ends in this moment leaves nobody to send to.

@@ -14,7 +14,11 @@ const QUESTION: &[u8] = b"are you well?";
 const ANSWER: &[u8] = b"it goes on";
 
 /// A long list is cut or refused, however much memory there is to it.
-pub(crate) fn is_bounded(memory: &mut Memory, net: Handle, disk: Handle) -> Result<(), &'static str> {
+pub(crate) fn is_bounded(
+    memory: &mut Memory,
+    net: Handle,
+    disk: Handle,
+) -> Result<(), &'static str> {
     let address = memory.scratch().as_mut_ptr().addr() as u64;
     let all = memory.scratch().len() as u64;
     let blanks = b"\n".repeat(memory.scratch().len());
@@ -59,7 +63,8 @@ pub(crate) fn disk_works(handle: Handle, area: Area) -> Result<(), &'static str>
         }
         loop {
             wait();
-            let count = calls::block_complete(handle, &mut done).map_err(|_| "the disk is broken")?;
+            let count =
+                calls::block_complete(handle, &mut done).map_err(|_| "the disk is broken")?;
             let ours = done[..count].iter().find(|done| done.buffer == BufferId(buffer));
             if let Some(ours) = ours {
                 return ours.result.map_err(|_| "the disk fails");
@@ -107,7 +112,8 @@ pub(crate) fn network_works(handle: Handle, area: Area) -> Result<(), &'static s
         }
         let count = calls::net_receive(handle, &[], &mut frames).map_err(|_| "it is broken")?;
         for frame in &frames[..count] {
-            if bytes(area, frame.buffer.0, frame.length).windows(ANSWER.len()).any(|w| w == ANSWER) {
+            if bytes(area, frame.buffer.0, frame.length).windows(ANSWER.len()).any(|w| w == ANSWER)
+            {
                 return Ok(());
             }
         }

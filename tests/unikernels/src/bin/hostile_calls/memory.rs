@@ -87,7 +87,11 @@ impl Memory {
             0..=15 => near(start + random.below(SCRATCH as u64 / 2), some, May::Write),
             16 => near(start + random.below(SCRATCH as u64 / 2), REACH as u64 / size, May::Write),
             // As long as can be: it is cut, or refused as too long.
-            17 => near(start + random.below(SCRATCH as u64 / 2), u64::MAX >> random.below(40), May::Write),
+            17 => near(
+                start + random.below(SCRATCH as u64 / 2),
+                u64::MAX >> random.below(40),
+                May::Write,
+            ),
             18 => near(random.next(), 0, May::Write),
             19 => near((call_site as fn() as *const ()).addr() as u64, some.min(16), May::Read),
             20 => near(CONSTANT.as_ptr().addr() as u64, (64 / size).min(some), May::Read),

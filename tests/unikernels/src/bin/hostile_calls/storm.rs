@@ -13,7 +13,11 @@ use crate::random::Random;
 pub(crate) enum Devices {
     /// Nobody has one: whatever names one is refused.
     Unclaimed,
-    Claimed { net: (u64, Area), disk: (u64, Area), sectors: u64 },
+    Claimed {
+        net: (u64, Area),
+        disk: (u64, Area),
+        sectors: u64,
+    },
 }
 
 /// Makes calls, and counts what came back.
@@ -105,10 +109,12 @@ impl Storm {
             0 => 12,
             1..=7 => 4,
             8..=23 => self.random.one([13, 14, 100, u64::MAX, 1 << 32 | 4, 1 << 63]),
-            other => match self.random.one([1, 2, 3, 3, 5, 6, 7, 8, 8, 8, 9, 9, 9, 10, 10, 11, 11, 11]) {
-                7 if devices == Devices::Unclaimed => other % 3 + 9,
-                number => number,
-            },
+            other => {
+                match self.random.one([1, 2, 3, 3, 5, 6, 7, 8, 8, 8, 9, 9, 9, 10, 10, 11, 11, 11]) {
+                    7 if devices == Devices::Unclaimed => other % 3 + 9,
+                    number => number,
+                }
+            }
         }
     }
 

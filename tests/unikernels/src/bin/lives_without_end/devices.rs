@@ -59,7 +59,9 @@ impl Disk {
     /// Has reads under way into all other buffers; returns how many.
     pub(crate) fn begin_reads(&mut self) -> usize {
         let buffers = 1..self.area.count();
-        buffers.filter(|&buffer| self.submit(BlockOperation::Read, ELSEWHERE, buffer).is_ok()).count()
+        buffers
+            .filter(|&buffer| self.submit(BlockOperation::Read, ELSEWHERE, buffer).is_ok())
+            .count()
     }
 
     fn submit(
