@@ -131,8 +131,9 @@ impl Memory {
                 Some(last) => last.join(block).err(),
                 None => Some(block),
             };
-            // There is room for all blocks.
-            left.map(|block| drop(joined.push(block)));
+            if let Some(block) = left {
+                drop(joined.push(block)); // there is room for all blocks
+            }
         }
         Rest { blocks: joined, mapper: self.mapper }
     }

@@ -31,8 +31,8 @@ impl Unclaimed {
 
     /// How many bytes.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "what is mapped fits into addresses")]
     pub const fn length(&self) -> usize {
-        // What is mapped fits into the address space.
         self.physical.length() as usize
     }
 

@@ -160,7 +160,7 @@ impl Layout {
             let room = self.space.tables_left() > TABLES_FOR_DEVICES;
             if room && self.space.map_memory(seen, block).is_ok() {
                 self.regions.add(seen, block.length() as u64, Access::Write);
-                self.heap.push(MemoryRange { start: seen as usize, length: block.length() });
+                self.heap.push(MemoryRange { start: address(seen), length: block.length() });
             } else {
                 log::warn!("memory {} is not used: no table is left", block.physical());
             }
@@ -174,7 +174,7 @@ impl Layout {
         // A page between the buffers of two devices stays unmapped.
         self.next_buffers += length + PAGE as u64;
         self.regions.add(seen, buffers.length() as u64, Access::Write);
-        let base = core::ptr::NonNull::new(core::ptr::without_provenance_mut(seen as usize));
+        let base = core::ptr::NonNull::new(core::ptr::without_provenance_mut(address(seen)));
         let base = base.ok_or(MapError::OutOfRange)?;
         Ok(Area::new(base, buffers.count(), buffers.size()))
     }
@@ -186,4 +186,10 @@ fn fill(memory: &mut Unclaimed, bytes: &[u8]) {
     let (initialised, zeros) = all.split_at_mut(bytes.len().min(all.len()));
     initialised.copy_from_slice(bytes.get(..initialised.len()).unwrap_or_default());
     zeros.fill(0);
+}
+
+/// An address of the application's as a number of the machine's width.
+#[expect(clippy::cast_possible_truncation, reason = "addresses have 64 bits wherever this runs")]
+const fn address(seen: u64) -> usize {
+    seen as usize
 }

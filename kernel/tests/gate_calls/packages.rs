@@ -35,13 +35,17 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut segments = Vec::new();
     let mut address = ADDRESSES.start;
     for index in 0..1 + bytes.below(4) {
-        let length = usize::from(bytes.byte()) * 23;
+        let length = usize::from(bytes.byte().saturating_sub(32)) * 26;
         let access = match index {
             0 => Access::Text,
             _ => [Access::Text, Access::Constants, Access::Data, Access::Data][bytes.below(4)],
         };
-        let zeros = if access == Access::Data { u64::from(bytes.byte()) << 5 } else { 0 };
-        let contents = &CONTENTS[..length.max(1)];
+        // Only data may be nothing but zeros.
+        let (least, zeros) = match access {
+            Access::Data => (0, 1 + (u64::from(bytes.byte()) << 5)),
+            Access::Text | Access::Constants => (1, 0),
+        };
+        let contents = &CONTENTS[..length.max(least)];
         let memory = contents.len() as u64 + zeros;
         segments.push(Segment { address, memory, contents, access });
         address += memory.next_multiple_of(PAGE) + u64::from(bytes.byte() % 2) * PAGE;
@@ -75,7 +79,7 @@ fn spoil(bytes: &mut Bytes<'_>, package: &mut Vec<u8>) {
     let Some(field) = package.get_mut(place..place + 8) else { return };
     let now = u64::from_le_bytes(field.try_into().expect("eight bytes"));
     let (more, less) = (now.wrapping_add(PAGE), now.wrapping_sub(PAGE));
-    let edges = [now, more, less, now ^ 3, ADDRESSES.start, ADDRESSES.end];
+    let edges = [now, more, less, now ^ 3, now ^ PAGE / 2, ADDRESSES.start, ADDRESSES.end];
     field.copy_from_slice(&bytes.number(&edges).to_le_bytes());
 }
 
