@@ -8,6 +8,7 @@ use super::bytes::Bytes;
 
 /// Where things stand in a package, by its documentation.
 const ENTRY: usize = 16;
+const COUNT: usize = 24;
 const LENGTH: usize = 32;
 const TABLE: usize = 64;
 const ROW: usize = 40;
@@ -34,8 +35,9 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     const CONTENTS: [u8; 6000] = [0xd4; 6000];
     let mut segments = Vec::new();
     let mut address = ADDRESSES.start;
-    for index in 0..1 + bytes.below(4) {
-        let length = usize::from(bytes.byte().saturating_sub(32)) * 26;
+    for index in 0..1 + [bytes.below(4), bytes.below(SEGMENTS)][bytes.below(2)] {
+        let most = if index < 3 { 26 } else { 1 };
+        let length = usize::from(bytes.byte().saturating_sub(32)) * most;
         let access = match index {
             0 => Access::Text,
             _ => [Access::Text, Access::Constants, Access::Data, Access::Data][bytes.below(4)],
@@ -61,34 +63,68 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
 
 /// Makes one thing wrong, or at least other.
 fn spoil(bytes: &mut Bytes<'_>, package: &mut Vec<u8>) {
-    let place = match bytes.byte() % 8 {
-        0 => [8, ENTRY, 24, LENGTH][bytes.below(4)],
-        1 => return bytes.damage(package),
-        2 => {
-            // Cut, but with all that says so put right.
-            let length = bytes.long() as usize % (package.len() + 1);
-            package.truncate(length);
-            if length >= TABLE {
-                package[LENGTH..LENGTH + 8].copy_from_slice(&(length as u64).to_le_bytes());
-                package[length - 8..].copy_from_slice(b"ELONEEND");
-            }
-            return;
+    match bytes.byte() % 8 {
+        0 => {
+            let place = [8, 12, COUNT, COUNT + 4][bytes.below(4)];
+            let number = bytes.number(&[BUILD_ID as u64, SEGMENTS as u64]) as u32;
+            set(package, place, &number.to_le_bytes());
         }
-        _ => TABLE + bytes.below(5) * ROW + [0, 8, 16, 24, ACCESS][bytes.below(5)],
+        1 => bytes.damage(package),
+        2 => {
+            // Cut, with all put right that says so, or almost.
+            package.truncate(bytes.long() as usize % (package.len() + 1));
+            let length = package.len() as u64;
+            let claimed = if bytes.coin() { length } else { bytes.number(&[length]) };
+            set(package, LENGTH, &claimed.to_le_bytes());
+            set(package, (length as usize).saturating_sub(8), b"ELONEEND");
+        }
+        3 => one_more(package),
+        _ => {
+            let places = [ENTRY, LENGTH, TABLE + bytes.below(9) * ROW + 8 * bytes.below(5)];
+            let place = places[bytes.below(8).min(2)];
+            let Some(now) = long_at(package, place) else { return };
+            let (more, less) = (now.wrapping_add(PAGE), now.wrapping_sub(PAGE));
+            let (begin, end) = (ADDRESSES.start, ADDRESSES.end);
+            let edges = [now, more, less, now ^ 3, now ^ (PAGE / 2), begin, end];
+            set(package, place, &bytes.number(&edges).to_le_bytes());
+        }
+    }
+}
+
+/// Adds a segment with which nothing is wrong, if there may be one more.
+fn one_more(package: &mut [u8]) {
+    let Some(count) = long_at(package, COUNT).map(|both| both & 0xffff) else { return };
+    let Some(last) = (TABLE as u64 + count * ROW as u64).checked_sub(ROW as u64) else { return };
+    let place = last as usize;
+    let (Some(address), Some(memory)) = (long_at(package, place), long_at(package, place + 8))
+    else {
+        return;
     };
-    let Some(field) = package.get_mut(place..place + 8) else { return };
-    let now = u64::from_le_bytes(field.try_into().expect("eight bytes"));
-    let (more, less) = (now.wrapping_add(PAGE), now.wrapping_sub(PAGE));
-    let edges = [now, more, less, now ^ 3, now ^ PAGE / 2, ADDRESSES.start, ADDRESSES.end];
-    field.copy_from_slice(&bytes.number(&edges).to_le_bytes());
+    let address = address.wrapping_add(memory).checked_next_multiple_of(PAGE).unwrap_or(0);
+    let offset = package.len().saturating_sub(8) as u64;
+    for (index, number) in [address, 1, offset, 0, 6].into_iter().enumerate() {
+        set(package, place + ROW + 8 * index, &number.to_le_bytes());
+    }
+    set(package, COUNT, &(count as u32 + 1).to_le_bytes());
+}
+
+fn set(package: &mut [u8], place: usize, value: &[u8]) {
+    if let Some(there) = package.get_mut(place..place + value.len()) {
+        there.copy_from_slice(value);
+    }
+}
+
+fn long_at(package: &[u8], place: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(package.get(place..)?.get(..8)?.try_into().ok()?))
 }
 
 /// What is true of every package, and that what was read from it makes the same one again.
 fn look(bytes: &[u8]) -> bool {
     let Ok(package) = Package::read(bytes) else { return false };
+    assert_eq!(long_at(bytes, LENGTH), Some(bytes.len() as u64));
     assert!(bytes.len() as u64 <= LONGEST && package.build_id().len() <= BUILD_ID);
     let segments: Vec<_> = package.segments().collect();
-    let claimed = u32::from_le_bytes(bytes[24..28].try_into().expect("four bytes"));
+    let claimed = u32::from_le_bytes(bytes[COUNT..COUNT + 4].try_into().expect("four bytes"));
     assert!((1..=SEGMENTS).contains(&segments.len()) && segments.len() == claimed as usize);
 
     let (mut free, mut unread) = (u128::from(ADDRESSES.start), PAGE as usize);

@@ -58,7 +58,8 @@ fn look(bytes: &[u8]) -> bool {
     assert!(account.history.iter().len() <= History::CAPACITY);
     let mut again = vec![0xee; RECORD.max(bytes.len())];
     let length = record::encode(&account, report, &mut again).expect("no longer than it was");
-    assert!(length <= bytes.len());
+    // There was nothing else in it.
+    assert_eq!(bytes[12..16], (length as u32).to_le_bytes());
     assert_eq!(record::decode(&again), Some((account, report)));
     true
 }

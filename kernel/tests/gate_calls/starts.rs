@@ -18,13 +18,16 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
     }
 }
 
+/// Where it is said how many ranges of memory there are: behind the layout's name and the counter.
+const HEAP: usize = 24;
 const TEXTS: [&str; 8] =
     ["", "none", "böard", "app.a=b log=info", "\0", "𝄞𝄞", "FAULT class=hang\n", "x x x x x x x"];
 
 fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let text = |bytes: &mut Bytes<'_>| TEXTS[bytes.below(TEXTS.len())];
     let mut heap = MemoryRanges::NONE;
-    for _ in 0..bytes.below(6) {
+    let ranges = if bytes.byte() < 250 { bytes.below(6) } else { MemoryRanges::CAPACITY };
+    for _ in 0..ranges {
         heap.push(MemoryRange { start: bytes.long() as usize, length: bytes.byte().into() });
     }
     let level = |code| [Level::El0, Level::El1, Level::El2, Level::El3][code];
@@ -60,6 +63,11 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut written = vec![0; 4096];
     let length = handover::encode(&start, counter, &mut written).expect("there is room");
     written.truncate(length);
+    if bytes.byte() < 8 {
+        // One range of memory more, which may be one too many.
+        written[HEAP..HEAP + 8].copy_from_slice(&(ranges as u64 + 1).to_le_bytes());
+        written.splice(HEAP + 8..HEAP + 8, [7; 16]);
+    }
     bytes.damage(&mut written);
     written
 }

@@ -9,7 +9,7 @@ extern crate elone_memory as _;
 mod call;
 mod gate;
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
 use core::cell::Cell;
 use core::fmt::Write;
 use core::panic::PanicInfo;
@@ -26,10 +26,22 @@ local! {
     static COUNTER: Cell<Counter> = Cell::new(Counter { start: 0, scale: 0 });
 }
 
-/// Where the kernel enters the application: on its stack, with the address and length of what it is
-/// told ([`handover`]), and nothing in any other register.
+// Where the kernel enters the application: on its stack, with the address and length of what it is
+// told, and nothing in any other register. Nobody called it, which debuggers want to be told.
+global_asm!(
+    ".section .text.elone_application_entry, \"ax\"",
+    ".global elone_application_entry",
+    "elone_application_entry:",
+    ".cfi_startproc",
+    ".cfi_undefined x30",
+    "bl elone_application_begin",
+    "brk #0",
+    ".cfi_endproc",
+);
+
+/// Reads what the application is told ([`handover`]), and runs it.
 #[unsafe(no_mangle)]
-extern "C" fn elone_application_entry(handed_over: *const u8, length: usize) -> ! {
+extern "C" fn elone_application_begin(handed_over: *const u8, length: usize) -> ! {
     // SAFETY: the kernel has mapped these bytes readable, and writes them only while no application
     // runs; so for the life of this one they are constant.
     let bytes: &'static [u8] = unsafe { core::slice::from_raw_parts(handed_over, length) };

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Ending, Network, Scenario, Shutdown};
+use crate::{Context, Ending, Mode, Network, Scenario, Shutdown};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["kernel":
     Quick the_timer_is_exact,
     Quick idle_sleeps,
-    Quick registers_survive_interrupts,
+    Quick registers_survive_interrupts in Joined,
+    Quick registers_survive_interrupts_at_el0 in Contained,
     Quick entropy_differs,
     Quick without_entropy_it_says_so,
     Quick require_entropy_refuses_to_boot,
@@ -58,6 +59,18 @@ fn registers_survive_interrupts(context: &Context) -> Result<()> {
         let machine = context.machine(board, "registers_survive_interrupts")?;
         let ending = machine.setting("watchdog=off").boot()?;
         ending.ending(PATIENCE)?.expect_status(0)?;
+    }
+    Ok(())
+}
+
+/// With `-icount`, a second is so many instructions and takes a fraction of one.
+fn registers_survive_interrupts_at_el0(context: &Context) -> Result<()> {
+    for board in ["qemu-virt", "qemu-virt-gicv3"] {
+        let machine = context.machine(board, "registers_survive_at_el0")?.setting("watchdog=1");
+        let machine = machine.setting("on-fault=off").argument("-icount");
+        let ending = machine.argument("shift=10,sleep=off").boot()?.ending(PATIENCE)?;
+        ending.expect_fault(&["class=hang "])?;
+        ensure!(ending.console.contains("every register survived 100 interrupts"), "{ending}");
     }
     Ok(())
 }
@@ -145,8 +158,12 @@ fn the_machine_is_described(context: &Context) -> Result<()> {
     let machine = context.machine("qemu-virt-el2", "machine_is_described")?.memory(96).disk(&file);
     let ending = machine.boot()?.ending(PATIENCE)?;
     ending.expect_status(0)?;
+    let levels = match context.mode() {
+        Mode::Joined => "entered EL2 application EL1",
+        Mode::Contained => "entered EL2 application EL0",
+    };
     for words in [
-        "entered EL2 application EL1",
+        levels,
         "hypervisor [none] board [linux,dummy-virt]",
         "core [Cortex-A72] controller [GICv2]",
         "memory 100663296",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Ending, Scenario};
+use crate::{Context, Ending, Mode, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["protection":
     Quick text_is_read_only,
@@ -78,7 +78,7 @@ fn a_deep_recursion_is_reported(context: &Context) -> Result<()> {
     let ending = run(context, "stack_overflow_is_reported", &["app.how=recursion"])?;
     ending.expect_fault(&["class=stack-overflow"])?;
     ensure!(ending.console.contains("the stack overflowed"), "{ending}");
-    backtrace(&ending)
+    backtrace(context, &ending)
 }
 
 fn a_large_frame_is_reported(context: &Context) -> Result<()> {
@@ -89,7 +89,7 @@ fn a_large_frame_is_reported(context: &Context) -> Result<()> {
 fn an_undefined_instruction_is_reported(context: &Context) -> Result<()> {
     let ending = run(context, "faults_are_named", &["app.what=undefined"])?;
     ending.expect_fault(&["class=undefined-instruction"])?;
-    backtrace(&ending)
+    backtrace(context, &ending)
 }
 
 fn a_supervisor_call_is_reported(context: &Context) -> Result<()> {
@@ -120,13 +120,17 @@ fn panics(context: &Context, what: &str, words: &str) -> Result<()> {
     let ending = run(context, "faults_are_named", &[what])?;
     ending.expect_fault(&["class=panic"])?;
     ensure!(ending.console.contains(words), "not the reason: {ending}");
-    backtrace(&ending)
+    backtrace(context, &ending)
 }
 
-/// A report names the build and where the fault came from.
-fn backtrace(ending: &Ending) -> Result<()> {
+/// A report names the build and where the fault came from, in the program whose fault it was.
+fn backtrace(context: &Context, ending: &Ending) -> Result<()> {
+    let text = match context.mode() {
+        Mode::Joined => " 0xffffff80",
+        Mode::Contained => " 0x40",
+    };
     let line = ending.console.lines().find(|line| line.trim().starts_with("backtrace"));
-    let addresses = line.map_or(0, |line| line.matches("0xffffff80").count());
+    let addresses = line.map_or(0, |line| line.matches(text).count());
     ensure!(addresses >= 2, "a backtrace of {addresses} addresses: {ending}");
     ensure!(ending.console.contains("  build "), "no build id: {ending}");
     Ok(())
@@ -141,10 +145,19 @@ fn stopped(context: &Context, image: &str, settings: &[&str], class: &str) -> Re
     let target = u64::from_str_radix(target.trim(), 16)?;
     // A call to an odd address (null itself is no function in Rust) faults at the fetch.
     let far = [format!("far={target:#018x}"), format!("far={:#018x}", target | 1)];
-    let hit = far.iter().any(|far| ending.expect_fault(&[&format!("class={class} "), far]).is_ok());
+    let (class_is, level) = (format!("class={class} "), level(context));
+    let hit = far.iter().any(|far| ending.expect_fault(&[&class_is, far, level]).is_ok());
     ensure!(hit, "expected {class} at {target:#x}: {ending}");
     ensure!(!ending.console.contains("SURVIVED"), "the attack came through: {ending}");
     Ok(())
+}
+
+/// Where an application's faults are said to come from.
+fn level(context: &Context) -> &'static str {
+    match context.mode() {
+        Mode::Joined => "level=EL1",
+        Mode::Contained => "level=EL0",
+    }
 }
 
 fn run(context: &Context, image: &str, settings: &[&str]) -> Result<Ending> {
