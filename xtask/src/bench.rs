@@ -9,6 +9,7 @@ mod calls;
 mod counts;
 mod debian;
 mod elf;
+mod figure;
 mod floor;
 mod http;
 mod initramfs;
@@ -58,7 +59,7 @@ const BUSY: f64 = 0.5;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                          everything, in about six minutes
+  cargo xtask bench                          everything, in about five minutes
   cargo xtask bench --contained              in contained mode alone
   cargo xtask bench --quick                  fewer and shorter runs
   cargo xtask bench --against linux          beside Debian's Linux with nginx

@@ -27,7 +27,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let mut figures = vec![figure("call.now", "the time", costs.map(|costs| costs.now))];
     if let Some(Costs { now, .. }) = costs.contained {
         let empty = figure("call.empty", "the time, contained", Beside::contained(now));
-        figures.push(empty.target(Target::AtMost(400.0)));
+        figures.push(empty.contained_target(Target::AtMost(400.0)));
     }
     figures.push(figure("call.send", "sending no frame", costs.map(|costs| costs.send)));
     let receive = costs.map(|costs| costs.receive);

@@ -105,7 +105,7 @@ fn section(names: &Names, purpose: Use, seen: &Beside<Vec<Seen>>) -> Section {
     if let Some(share) = rates.as_ref().contained_in_joined(ratio) {
         let share = Beside::contained(share);
         let share = Figure::new(names.share, "contained, in joined's", Unit::Share, share);
-        figures.push(share.target(Target::AtLeast(CONTAINED_IN_JOINED)));
+        figures.push(share.contained_target(Target::AtLeast(CONTAINED_IN_JOINED)));
     }
     if let Some(linux) = &rates.linux {
         let times = |samples: &Samples| ratio(samples, linux);

@@ -63,6 +63,10 @@ const UNDEFINED: &[&str] = &[
     "hvc",
     "smc",
     "hlt",
+    "sp-of-the-kernel",
+    "record-of-the-kernel",
+    "record-of-a-circle",
+    "record-at-the-end",
 ];
 /// Attacks by one that EL0 could be given, and is not.
 const TRAPPED: &[&str] = &[

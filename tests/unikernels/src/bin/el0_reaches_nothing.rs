@@ -33,7 +33,7 @@ static mut DATA: u32 = RETURN;
 
 /// As large as `dc zva` may need, and aligned to it.
 #[repr(align(4096))]
-struct Scratch([u8; 4096]);
+struct Scratch(#[expect(dead_code, reason = "only its address is used")] [u8; 4096]);
 static mut SCRATCH: Scratch = Scratch([0; 4096]);
 
 /// What is done: to an address, or by an instruction.
@@ -187,7 +187,7 @@ macro_rules! instructions {
     };
 }
 
-const INSTRUCTIONS: [Named; 52] = instructions! {
+const INSTRUCTIONS: [Named; 56] = instructions! {
     "mrs-sctlr" Passes "mrs x9, sctlr_el1";
     "mrs-ttbr0" Passes "mrs x9, ttbr0_el1";
     "mrs-ttbr1" Passes "mrs x9, ttbr1_el1";
@@ -240,4 +240,10 @@ const INSTRUCTIONS: [Named; 52] = instructions! {
     "wfi" NotTried "wfi";
     "svc-1" NotTried "svc #1";
     "brk" NotTried "brk #7";
+    // A fault with registers that the kernel must not follow: a stack, and records of frames, that
+    // are the kernel's own, lead in a circle, or lie nowhere.
+    "sp-of-the-kernel" NotTried "mov x9, #-0x8000000000", "mov sp, x9", "udf #0";
+    "record-of-the-kernel" NotTried "mov x29, #-0x8000000000", "udf #0";
+    "record-of-a-circle" NotTried "mov x29, x10", "adr x9, .", "stp x29, x9, [x29]", "udf #0";
+    "record-at-the-end" NotTried "mov x29, #-16", "udf #0";
 };

@@ -27,7 +27,7 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
         return Err("a device is missing");
     };
     let DeviceInfo::Block(info) = disk.2 else { return Err("no disk") };
-    storm.memory.buffers_end = end(disk.1);
+    storm.memory.buffers = whole(disk.1);
     let devices = Devices::Claimed {
         net: (u64::from(net.0.0), net.1),
         disk: (u64::from(disk.0.0), disk.1),
@@ -51,7 +51,7 @@ fn claim(class: DeviceClass) -> Option<(Handle, elone::gate::Area, DeviceInfo)> 
     })
 }
 
-/// Where a device's buffers end.
-fn end(area: elone::gate::Area) -> u64 {
-    area.base().addr().get() as u64 + u64::from(area.count()) * u64::from(area.size())
+/// Where a device's buffers begin, and how many bytes they are.
+fn whole(area: elone::gate::Area) -> (u64, u64) {
+    (area.base().addr().get() as u64, u64::from(area.count()) * u64::from(area.size()))
 }

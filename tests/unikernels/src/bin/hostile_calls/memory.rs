@@ -47,13 +47,14 @@ pub(crate) struct Named {
 /// The application's memory, with canaries around what calls may write to.
 pub(crate) struct Memory {
     heap: Vec<u8>,
-    /// The end of a device's buffers; nothing is mapped behind them.
-    pub(crate) buffers_end: u64,
+    /// A device's buffers, whoever has them at the time: where they begin, and their length. Nothing
+    /// is mapped behind them.
+    pub(crate) buffers: (u64, u64),
 }
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        let mut memory = Self { heap: vec![0; 2 * CANARY + SCRATCH], buffers_end: STACK_END };
+        let mut memory = Self { heap: vec![0; 2 * CANARY + SCRATCH], buffers: (0, 0) };
         for (index, byte) in memory.heap.iter_mut().enumerate() {
             *byte = canary(index);
         }
@@ -77,13 +78,13 @@ impl Memory {
     }
 
     /// Some memory for a call whose items are of `size` bytes: the application's own, near it, or
-    /// far from it. It is never such that a call that writes would be right to write elsewhere than
-    /// to the scratch.
+    /// far from it. A call that writes can only be right to write to the scratch, or to buffers.
     pub(crate) fn name(&self, random: &mut Random, size: u64) -> Named {
         let start = self.heap.as_ptr().addr() as u64 + CANARY as u64;
         let some = random.below(REACH as u64 / size / 16) + 1;
+        let (buffers, length) = self.buffers;
         let near = |address, count, may| Named { address, count, may };
-        match random.below(36) {
+        match random.below(38) {
             0..=15 => near(start + random.below(SCRATCH as u64 / 2), some, May::Write),
             16 => near(start + random.below(SCRATCH as u64 / 2), REACH as u64 / size, May::Write),
             // As long as can be: it is cut, or refused as too long.
@@ -97,16 +98,17 @@ impl Memory {
             20 => near(CONSTANT.as_ptr().addr() as u64, (64 / size).min(some), May::Read),
             21 => near(TOLD + random.below(TOLD_LENGTH - REACH as u64), some, May::Read),
             22 => near(TOLD + TOLD_LENGTH - 4, some + 4, May::Nothing),
-            23 => near(self.buffers_end - 4, some + 4, May::Nothing),
-            24 => near(KERNEL + random.below(1 << 20), some, May::Nothing),
-            25 => near(start - HEAP + RAM, some, May::Nothing),
-            26 => near(DEVICES + random.below(1 << 16), some, May::Nothing),
-            27 => near(random.below(4096), some, May::Nothing),
-            28 => near(u64::MAX - random.below(64), some.max(64), May::Nothing),
-            29 => near(IMAGE - 1, some + 1, May::Nothing),
-            30 => near(0x4020_0000 + random.below(1 << 20), some, May::Nothing),
-            31 => near(0x0900_0000, some, May::Nothing),
-            32 => near(STACK_END - (1 << 20), some, May::Nothing),
+            23 if length > 0 => near(buffers + length - 4, some + 4, May::Nothing),
+            24 if length > 0 => near(buffers + random.below(length / 2), some, May::Write),
+            25 => near(KERNEL + random.below(1 << 20), some, May::Nothing),
+            26 => near(start - HEAP + RAM, some, May::Nothing),
+            27 => near(DEVICES + random.below(1 << 16), some, May::Nothing),
+            28 => near(random.below(4096), some, May::Nothing),
+            29 => near(u64::MAX - random.below(64), some.max(64), May::Nothing),
+            30 => near(IMAGE - 1, some + 1, May::Nothing),
+            31 => near(0x4020_0000 + random.below(1 << 20), some, May::Nothing),
+            32 => near(0x0900_0000, some, May::Nothing),
+            33 => near(STACK_END - (1 << 20), some, May::Nothing),
             _ => near(random.next() | 1 << 63 >> random.below(20), some, May::Nothing),
         }
     }

@@ -63,6 +63,8 @@ impl Storm {
         let mut words = [0; 6].map(|_: u64| random.next());
         let mut memory = None;
         match number {
+            // Only what is no status: any other would be the end.
+            0 => words[0] |= 1 << (8 + random.below(56)),
             // A wait must end: what is not past is never.
             3 => words[0] = random.below(1_000),
             4..=6 | 12 => {
@@ -103,14 +105,17 @@ impl Storm {
         (number, words, memory)
     }
 
-    /// Which call; never `exit`, and few that write to the console.
+    /// Which call: few that write to the console.
     fn number(&mut self, devices: Devices) -> u64 {
         match self.random.below(256) {
             0 => 12,
             1..=7 => 4,
             8..=23 => self.random.one([13, 14, 100, u64::MAX, 1 << 32 | 4, 1 << 63]),
             other => {
-                match self.random.one([1, 2, 3, 3, 5, 6, 7, 8, 8, 8, 9, 9, 9, 10, 10, 11, 11, 11]) {
+                match self
+                    .random
+                    .one([0, 1, 2, 3, 3, 5, 6, 7, 8, 8, 8, 9, 9, 9, 10, 10, 11, 11, 11])
+                {
                     7 if devices == Devices::Unclaimed => other % 3 + 9,
                     number => number,
                 }
@@ -154,6 +159,9 @@ impl Storm {
         }
         if error.is_some() && values != [0; 5] {
             return Err("a refusal that says something");
+        }
+        if number == 0 && error != Some(Error::OutOfRange) {
+            return Err("a status that is none");
         }
         let named_devices = (8..=11).contains(&number);
         if named_devices && devices == Devices::Unclaimed && error.is_none() {

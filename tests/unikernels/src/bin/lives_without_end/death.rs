@@ -17,10 +17,35 @@ pub(crate) fn die(life: u32) -> ! {
         // SAFETY: as above.
         5 => unsafe { asm!("svc #9") },
         6 => scribble(),
-        // SAFETY: as above.
-        _ => unsafe { asm!("udf #0") },
+        _ => {
+            wild_calls(life);
+            // SAFETY: as above.
+            unsafe { asm!("udf #0") }
+        }
     }
     panic!("SURVIVED")
+}
+
+/// A hundred calls with whatever words: none that ends or waits, or talks.
+fn wild_calls(life: u32) {
+    let mut word = u64::from(life);
+    let mut next = || {
+        word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        word
+    };
+    for index in 0..100 {
+        let number = [5, 6, 8, 9, 10, 11, 77][index % 7];
+        // SAFETY: as above. The kernel keeps all registers but x0 to x5; where these words say that
+        // it may write there is no memory.
+        unsafe {
+            asm!(
+                "svc #0",
+                in("x8") number, inout("x0") next() >> 62 => _, inout("x1") next() => _,
+                inout("x2") next() >> 60 => _, inout("x3") next() => _, inout("x4") next() >> 56 => _,
+                inout("x5") next() => _, options(nostack),
+            );
+        }
+    }
 }
 
 #[inline(never)]
