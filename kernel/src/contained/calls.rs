@@ -18,6 +18,26 @@ use crate::platform::KERNEL;
 /// How many completions one call takes at most.
 const COMPLETIONS: usize = 16;
 
+/// Room for what calls name and answer, copied in and out. Kept from call to call, so that none of it
+/// has to be made anew for each; nothing is read there that the same call has not written.
+pub(super) struct Room {
+    bytes: [u8; PIECE],
+    frames: [Frame; BATCH],
+    buffers: [BufferId; BATCH],
+    completions: [BlockCompletion; COMPLETIONS],
+}
+
+impl Room {
+    pub(super) const NEW: Self = Self {
+        bytes: [0; PIECE],
+        frames: [Frame::EMPTY; BATCH],
+        buffers: [BufferId(0); BATCH],
+        completions: [BlockCompletion::EMPTY; COMPLETIONS],
+    };
+}
+
+const _: () = assert!(4 * BATCH <= PIECE);
+
 /// What became of a call that was understood.
 pub(super) enum Served {
     /// It is answered.
@@ -33,15 +53,16 @@ pub(super) enum Served {
 pub(super) fn serve(
     (number, arguments): (u64, Arguments),
     layout: &mut Layout,
+    room: &mut Room,
 ) -> Result<Served, Error> {
     let call = Call::decode(number, arguments)?;
     if let Call::Exit { status } = call {
         return Ok(Served::Exit(status));
     }
-    answer(call, layout).map(Served::Answer)
+    answer(call, layout, room).map(Served::Answer)
 }
 
-fn answer(call: Call, layout: &mut Layout) -> Answer {
+fn answer(call: Call, layout: &mut Layout, room: &mut Room) -> Answer {
     let regions = layout.regions();
     let nothing = [0; 5];
     Ok(match call {
@@ -52,22 +73,19 @@ fn answer(call: Call, layout: &mut Layout) -> Answer {
         Call::Wait { deadline } => [KERNEL.wait(deadline).0.into(), 0, 0, 0, 0],
         Call::ConsoleWrite { bytes } => {
             let found = regions.find(piece(bytes), 1, Access::Read)?;
-            let mut copy = [0; PIECE];
-            KERNEL.console_write(copy_in(found, &mut copy));
+            KERNEL.console_write(copy_in(found, &mut room.bytes));
             [found.length() as u64, 0, 0, 0, 0]
         }
         Call::ConsoleRead { bytes } => {
             let found = regions.find(piece(bytes), 1, Access::Write)?;
-            let mut copy = [0; PIECE];
-            let room = copy.get_mut(..found.length()).unwrap_or_default();
+            let room = room.bytes.get_mut(..found.length()).unwrap_or_default();
             let length = KERNEL.console_read(room);
             copy_out(found, room.get(..length).unwrap_or_default());
             [length as u64, 0, 0, 0, 0]
         }
         Call::Entropy { bytes } => {
             let found = regions.find(piece(bytes), 1, Access::Write)?;
-            let mut copy = [0; PIECE];
-            let room = copy.get_mut(..found.length()).unwrap_or_default();
+            let room = room.bytes.get_mut(..found.length()).unwrap_or_default();
             KERNEL.entropy(room)?;
             copy_out(found, room);
             [found.length() as u64, 0, 0, 0, 0]
@@ -76,13 +94,13 @@ fn answer(call: Call, layout: &mut Layout) -> Answer {
         Call::NetSend { handle, frames, free } => {
             let frames = regions.find(frames, 4, Access::Read)?;
             let free = regions.find(free, 2, Access::Write)?;
-            let Sent { accepted, freed } = net_send(handle, frames, free)?;
+            let Sent { accepted, freed } = net_send(handle, frames, free, room)?;
             [accepted as u64, freed as u64, 0, 0, 0]
         }
         Call::NetReceive { handle, empty, frames } => {
             let empty = regions.find(empty, 2, Access::Read)?;
             let frames = regions.find(frames, 4, Access::Write)?;
-            [net_receive(handle, empty, frames)? as u64, 0, 0, 0, 0]
+            [net_receive(handle, empty, frames, room)? as u64, 0, 0, 0, 0]
         }
         Call::BlockSubmit { handle, request } => {
             KERNEL.block_submit(handle, request)?;
@@ -91,12 +109,11 @@ fn answer(call: Call, layout: &mut Layout) -> Answer {
         Call::BlockComplete { handle, completions } => {
             let asked = Alleged { count: completions.count.min(COMPLETIONS as u64), ..completions };
             let found = regions.find(asked, 4, Access::Write)?;
-            [block_complete(handle, found)? as u64, 0, 0, 0, 0]
+            [block_complete(handle, found, room)? as u64, 0, 0, 0, 0]
         }
         Call::Report { words } => {
             let found = regions.find(piece(words), 1, Access::Read)?;
-            let mut copy = [0; PIECE];
-            let bytes = copy_in(found, &mut copy);
+            let bytes = copy_in(found, &mut room.bytes);
             let valid = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
             KERNEL.report(valid);
             nothing
@@ -141,12 +158,17 @@ fn device(class: DeviceClass, index: u8, layout: &mut Layout) -> Answer {
     Ok(encode_device(info))
 }
 
-fn net_send(handle: Handle, frames: Found, free: Found) -> Result<Sent, Error> {
-    let (mut list, mut freed) = ([Frame::EMPTY; BATCH], [BufferId(0); BATCH]);
-    let list = frames_in(frames, &mut list);
+fn net_send(handle: Handle, frames: Found, free: Found, room: &mut Room) -> Result<Sent, Error> {
+    let Room { bytes, frames: list, buffers: freed, .. } = room;
+    let words = copy_in(frames, bytes).chunks_exact(4);
+    let count = list.iter_mut().zip(words).map(|(place, bytes)| {
+        let buffer = BufferId(u16::from_le_bytes([bytes[0], bytes[1]]));
+        *place = Frame { buffer, length: u16::from_le_bytes([bytes[2], bytes[3]]) };
+    });
+    let count = count.count();
+    let list = list.get(..count).unwrap_or_default();
     let room = freed.get_mut(..free.length() / 2).unwrap_or_default();
     let sent = KERNEL.net_send(handle, list, room)?;
-    let mut bytes = [0; 2 * BATCH];
     for (place, BufferId(buffer)) in bytes.chunks_exact_mut(2).zip(room.iter().take(sent.freed)) {
         place.copy_from_slice(&buffer.to_le_bytes());
     }
@@ -154,19 +176,22 @@ fn net_send(handle: Handle, frames: Found, free: Found) -> Result<Sent, Error> {
     Ok(sent)
 }
 
-fn net_receive(handle: Handle, empty: Found, frames: Found) -> Result<usize, Error> {
-    let (mut bytes, mut buffers) = ([0; 2 * BATCH], [BufferId(0); BATCH]);
-    let named = copy_in(empty, &mut bytes).chunks_exact(2);
+fn net_receive(
+    handle: Handle,
+    empty: Found,
+    frames: Found,
+    room: &mut Room,
+) -> Result<usize, Error> {
+    let Room { bytes, frames: list, buffers, .. } = room;
+    let named = copy_in(empty, bytes).chunks_exact(2);
     let count = buffers.iter_mut().zip(named).map(|(place, bytes)| {
         *place = BufferId(u16::from_le_bytes([bytes[0], bytes[1]]));
     });
     let count = count.count();
     let buffers = buffers.get(..count).unwrap_or_default();
 
-    let mut list = [Frame::EMPTY; BATCH];
     let room = list.get_mut(..frames.length() / 4).unwrap_or_default();
     let received = KERNEL.net_receive(handle, buffers, room)?;
-    let mut bytes = [0; 4 * BATCH];
     for (place, frame) in bytes.chunks_exact_mut(4).zip(room.iter().take(received)) {
         let word = u32::from(frame.buffer.0) | u32::from(frame.length) << 16;
         place.copy_from_slice(&word.to_le_bytes());
@@ -175,26 +200,13 @@ fn net_receive(handle: Handle, empty: Found, frames: Found) -> Result<usize, Err
     Ok(received)
 }
 
-fn block_complete(handle: Handle, completions: Found) -> Result<usize, Error> {
-    let mut list = [BlockCompletion::EMPTY; COMPLETIONS];
+fn block_complete(handle: Handle, completions: Found, room: &mut Room) -> Result<usize, Error> {
+    let Room { bytes, completions: list, .. } = room;
     let room = list.get_mut(..completions.length() / 4).unwrap_or_default();
     let done = KERNEL.block_complete(handle, room)?;
-    let mut bytes = [0; 4 * COMPLETIONS];
     for (place, completion) in bytes.chunks_exact_mut(4).zip(room.iter().take(done)) {
         place.copy_from_slice(&completion.encode().to_le_bytes());
     }
     copy_out(completions, bytes.get(..4 * done).unwrap_or_default());
     Ok(done)
-}
-
-/// Copies a list of frames in.
-fn frames_in(from: Found, list: &mut [Frame; BATCH]) -> &[Frame] {
-    let mut bytes = [0; 4 * BATCH];
-    let words = copy_in(from, &mut bytes).chunks_exact(4);
-    let count = list.iter_mut().zip(words).map(|(place, bytes)| {
-        let buffer = BufferId(u16::from_le_bytes([bytes[0], bytes[1]]));
-        *place = Frame { buffer, length: u16::from_le_bytes([bytes[2], bytes[3]]) };
-    });
-    let count = count.count();
-    list.get(..count).unwrap_or_default()
 }

@@ -21,7 +21,7 @@ use crate::memory::Memory;
 use crate::platform::Platform;
 use crate::policy;
 use crate::{blackbox, interrupts, power, watchdog};
-use calls::Served;
+use calls::{Room, Served};
 pub(crate) use error::LoadError;
 use layout::Layout;
 
@@ -36,6 +36,7 @@ pub(crate) struct Application {
     package: Package<'static>,
     layout: Layout,
     frame: Frame,
+    room: Room,
 }
 
 /// How a life ended.
@@ -53,7 +54,7 @@ impl Application {
         let package = Package::read(image)?;
         let layout = Layout::new(&package, memory.into_rest())?;
         let frame = user::first_frame(0, 0, [0; 2]);
-        Ok(Self { package, layout, frame })
+        Ok(Self { package, layout, frame, room: Room::NEW })
     }
 
     /// What is its alone.
@@ -111,7 +112,11 @@ impl Application {
             match user::run(&mut self.frame) {
                 Reason::Call => {
                     let [a, b, c, d, e, f, _, _, number, ..] = self.frame.x;
-                    match calls::serve((number, [a, b, c, d, e, f]), &mut self.layout) {
+                    match calls::serve(
+                        (number, [a, b, c, d, e, f]),
+                        &mut self.layout,
+                        &mut self.room,
+                    ) {
                         Ok(Served::Answer(values)) => self.answer(Ok(values)),
                         Ok(Served::Exit(status)) => return End::Exit(status),
                         Err(error) => {
@@ -137,12 +142,12 @@ impl Application {
 
     /// Puts an answer where the application looks for it.
     fn answer(&mut self, answer: Answer) {
-        let (code, values) = match answer {
+        let (code, [a, b, c, d, e]) = match answer {
             Ok(values) => (0, values),
             Err(error) => (error as u64, [0; 5]),
         };
-        let words = core::iter::once(code).chain(values);
-        self.frame.x.iter_mut().zip(words).for_each(|(register, word)| *register = word);
+        let [x0, x1, x2, x3, x4, x5, ..] = &mut self.frame.x;
+        (*x0, *x1, *x2, *x3, *x4, *x5) = (code, a, b, c, d, e);
     }
 
     /// Where the application was: the instruction, then its callers, as far as their records lie on
