@@ -48,9 +48,9 @@ impl fmt::Display for BootError {
         match self {
             Self::DeviceTree(address, error) => write!(f, "{error} (looked at {address:#x})"),
             Self::Map(what, error) => write!(f, "{what}: {error}"),
-            Self::NoInterruptController => {
-                f.write_str("the device tree names no interrupt controller that is known (GICv2, GICv3)")
-            }
+            Self::NoInterruptController => f.write_str(
+                "the device tree names no interrupt controller that is known (GICv2, GICv3)",
+            ),
             Self::ShortInterruptController => {
                 f.write_str("the device tree gives the interrupt controller too few registers")
             }

@@ -8,15 +8,14 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use elone_gate::{
     Area, BlockCompletion, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass,
-    DeviceInfo, Error, Events, Frame, Gate, Handle, Nanoseconds, NetInfo, Sent, Start,
-    UnixTime,
+    DeviceInfo, Error, Events, Frame, Gate, Handle, Nanoseconds, NetInfo, Sent, Start, UnixTime,
 };
-#[cfg(elone_contained)]
-use {elone_gate::handover::Counter, elone_hal::virtio::ProbeError};
 use elone_hal::dma::DmaBuffers;
 use elone_hal::virtio::blk::{Blk, Operation};
 use elone_hal::virtio::net::Net;
 use spin::{Mutex, MutexGuard, Once};
+#[cfg(elone_contained)]
+use {elone_gate::handover::Counter, elone_hal::virtio::ProbeError};
 
 use crate::clock::Clock;
 use crate::console;

@@ -52,7 +52,11 @@ pub(crate) fn send(net: &mut Net, frames: &[Frame], free: &mut [BufferId]) -> Re
 }
 
 /// [`Gate::net_receive`](elone_gate::Gate::net_receive), for one device.
-pub(crate) fn receive(net: &mut Net, empty: &[BufferId], frames: &mut [Frame]) -> Result<usize, Error> {
+pub(crate) fn receive(
+    net: &mut Net,
+    empty: &[BufferId],
+    frames: &mut [Frame],
+) -> Result<usize, Error> {
     all_held(net, empty.iter().copied())?;
     for buffer in empty {
         net.offer(buffer.0).map_err(refusal)?;

@@ -75,7 +75,13 @@ impl Frames {
         let physical = (start.addr().get() as u64).wrapping_sub(offset);
         let physical = PhysicalRange::new(physical, length as u64)?;
         // SAFETY: a block of what `add` was given, mapped writable for good, `offset` above where it
-        // lies; the allocator gives it to nobody else.
-        Some(unsafe { Unclaimed::new(start, physical) })
+        // lies; the allocator gives it to nobody else. Its length is a page's or a multiple.
+        let mut memory = unsafe { Unclaimed::new(start, physical) };
+        // The allocator's list of free blocks lay in it. Whoever gets it may be shown to EL0, which
+        // is not to be told where the kernel sees memory.
+        if let Some(link) = memory.bytes().get_mut(..size_of::<usize>()) {
+            link.fill(0);
+        }
+        Some(memory)
     }
 }

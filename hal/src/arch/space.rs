@@ -1,7 +1,7 @@
 //! What the application at EL0 sees: the lower half, by tables of its own.
 //!
 //! Only three kinds of memory can be mapped here, and each has given up being anything else:
-//! constants of the image, RAM that nobody has claimed, and buffers that drivers never look into.
+//! constants of the image's package, [`UserMemory`], and buffers that drivers never look into.
 //! So whatever EL0 does to its memory, no value that the kernel relies on changes under it. Nothing
 //! writable is executable, and nothing executable here is so for the kernel.
 
@@ -9,9 +9,10 @@ use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::TTBR0_EL1;
 use core::arch::asm;
 
+use super::entry;
 use super::tables::{MapError, Mapper};
 use super::translation::{Attributes, Tree};
-use super::unclaimed::Unclaimed;
+use super::unclaimed::{Unclaimed, UserMemory};
 use super::user;
 use crate::address::{PAGE, PhysicalRange};
 use crate::dma::DmaBuffers;
@@ -36,13 +37,20 @@ pub struct UserSpace {
 
 impl UserSpace {
     /// An empty one, whose tables lie in `stock`; lets EL0 have it from now on.
-    pub fn new(stock: Unclaimed, mapper: &Mapper) -> Self {
+    ///
+    /// # Errors
+    /// [`MapError::OutOfTables`] for an empty stock.
+    pub fn new(stock: Unclaimed, mapper: &Mapper) -> Result<Self, MapError> {
+        if stock.length() == 0 {
+            return Err(MapError::OutOfTables);
+        }
         let [image_offset, _] = mapper.offsets();
         let mut space = Self { tree: tree_in(&stock), stock, image_offset };
         space.clear();
         TTBR0_EL1.set_baddr(space.tree.root());
+        barrier::isb(barrier::SY); // before walks are let through: no walk finds the old root
         user::open();
-        space
+        Ok(space)
     }
 
     /// Takes everything away. EL0 must not run until what it needs is mapped again; if it does, it
@@ -57,6 +65,7 @@ impl UserSpace {
         unsafe { asm!("tlbi vmalle1", options(nostack)) };
         barrier::dsb(barrier::NSH);
         barrier::isb(barrier::SY);
+        user::forget();
     }
 
     /// How many tables there are left for what is still to be mapped.
@@ -65,10 +74,12 @@ impl UserSpace {
         self.tree.left()
     }
 
-    /// Shows `part` of the image, whole pages of it, at `seen`.
+    /// Shows `part` of the application in the image ([`entry::application`]), whole pages of it, at
+    /// `seen`.
     ///
     /// # Errors
-    /// [`MapError::Misaligned`] if it does not start at a page, and what [`MapError`] says.
+    /// [`MapError::Misaligned`] if it does not start at a page, [`MapError::OutOfRange`] if its pages
+    /// are not all the application's, and what [`MapError`] says.
     pub fn map_constants(
         &mut self,
         seen: u64,
@@ -78,6 +89,11 @@ impl UserSpace {
         let start = part.as_ptr().addr();
         if !start.is_multiple_of(PAGE) {
             return Err(MapError::Misaligned);
+        }
+        let whole = entry::application().as_ptr_range();
+        let end = start.saturating_add(part.len().next_multiple_of(PAGE));
+        if start < whole.start.addr() || end > whole.end.addr() {
+            return Err(MapError::OutOfRange);
         }
         let physical = (start as u64).wrapping_sub(self.image_offset);
         let attributes = match kind {
@@ -91,7 +107,7 @@ impl UserSpace {
     ///
     /// # Errors
     /// What [`MapError`] says.
-    pub fn map_memory(&mut self, seen: u64, memory: &Unclaimed) -> Result<(), MapError> {
+    pub fn map_memory(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
         let physical = memory.physical().start().0;
         self.map(seen, physical, memory.length(), Attributes::USER_WRITE)
     }
@@ -100,7 +116,7 @@ impl UserSpace {
     ///
     /// # Errors
     /// What [`MapError`] says.
-    pub fn map_words(&mut self, seen: u64, memory: &Unclaimed) -> Result<(), MapError> {
+    pub fn map_words(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
         let physical = memory.physical().start().0;
         self.map(seen, physical, memory.length(), Attributes::USER_READ)
     }
@@ -138,7 +154,8 @@ impl UserSpace {
 fn tree_in(stock: &Unclaimed) -> Tree {
     let (start, end) = (stock.start(), stock.start() + stock.length());
     let offset = (start as u64).wrapping_sub(stock.physical().start().0);
-    // SAFETY: `Unclaimed` memory is mapped writable for good, physically contiguous, and its holder's
-    // alone, which is the space that keeps both; `clear` empties the root before it is walked.
+    // SAFETY: `Unclaimed` memory is whole pages, mapped writable for good, physically contiguous, and
+    // its holder's alone, which is the space that keeps both; there is at least one page (`new`), and
+    // `clear` empties it before it is walked.
     unsafe { Tree::new(start, start + PAGE, end, offset) }
 }

@@ -170,9 +170,16 @@ impl Mapper {
     /// machine's list of free memory leaves those out.
     ///
     /// # Errors
-    /// [`MapError::Mapped`] if there are a device's registers in it, [`MapError::OutOfTables`],
+    /// [`MapError::Mapped`] if there is anything in it that has a name already: the image, firmware's
+    /// tables, RAM or a device's registers. [`MapError::Misaligned`], [`MapError::OutOfTables`],
     /// [`MapError::OutOfRange`] for RAM more than 256 GiB above the first.
     pub fn ram(&mut self, range: PhysicalRange) -> Result<Unclaimed, MapError> {
+        if !(range.start().0 | range.length()).is_multiple_of(PAGE as u64) {
+            return Err(MapError::Misaligned);
+        }
+        if self.memory.iter().any(|memory| memory.overlaps(&range)) {
+            return Err(MapError::Mapped);
+        }
         let base = *self.ram_base.get_or_insert(range.start().0 / GIB * GIB);
         let offset = range.start().0.checked_sub(base).ok_or(MapError::OutOfRange)?;
         if offset.saturating_add(range.length()) > RAM_SPAN {
@@ -188,8 +195,8 @@ impl Mapper {
         let seen = RAM + to_usize(offset)?;
         self.tree.map(seen, range, Attributes::KERNEL_WRITE)?;
         let start = NonNull::new(seen as *mut u8).ok_or(MapError::OutOfRange)?;
-        // SAFETY: mapped writable just now, for good; by one name, as a range is mapped once; and
-        // nobody else's, as free RAM is.
+        // SAFETY: whole pages, mapped writable just now, for good, and by one name, as nothing that
+        // was mapped before overlaps them.
         Ok(unsafe { Unclaimed::new(start, range) })
     }
 

@@ -2,10 +2,10 @@
 
 use core::ptr::NonNull;
 
-use crate::address::{PhysicalAddress, PhysicalRange};
+use crate::address::{PAGE, PhysicalAddress, PhysicalRange};
 
-/// Free RAM, mapped writable in the kernel's half, contiguous, and nobody's but whoever holds this.
-/// It can be cut and joined, not copied: so what comes of it has one owner.
+/// Free RAM, whole pages of it, mapped writable in the kernel's half, contiguous, and nobody's but
+/// whoever holds this. It can be cut and joined, not copied: so what comes of it has one owner.
 #[derive(Debug)]
 pub struct Unclaimed {
     start: NonNull<u8>,
@@ -17,8 +17,8 @@ unsafe impl Send for Unclaimed {}
 
 impl Unclaimed {
     /// # Safety
-    /// From `start` on `physical` is mapped writable for good, and there is no other way to it but
-    /// what its holder makes of this value.
+    /// From `start` on `physical`, whole pages, is mapped writable for good, and there is no other
+    /// way to it but what its holder makes of this value.
     pub(super) const unsafe fn new(start: NonNull<u8>, physical: PhysicalRange) -> Self {
         Self { start, physical }
     }
@@ -42,9 +42,13 @@ impl Unclaimed {
         self.physical
     }
 
-    /// Cuts off the last `length` bytes; `None`, and nothing cut, if there are not so many.
+    /// Cuts off the last `length` bytes; `None`, and nothing cut, if there are not so many, or they
+    /// are not whole pages.
     #[must_use]
     pub fn cut(&mut self, length: usize) -> Option<Self> {
+        if !length.is_multiple_of(PAGE) {
+            return None;
+        }
         let left = self.length().checked_sub(length)?;
         let PhysicalAddress(at) = self.physical.start();
         let rest = PhysicalRange::new(at + left as u64, length as u64)?;
@@ -77,5 +81,35 @@ impl Unclaimed {
         // SAFETY: mapped writable for good, and reached only through this value (`new`), which is
         // borrowed mutably; memory of the machine is initialised, by whoever had it before.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.length()) }
+    }
+}
+
+/// Memory that an application may be shown. There is no way back: it never becomes a heap, a pool or
+/// a table of the kernel's, so nothing that EL0 writes to it is taken for anything but bytes.
+#[derive(Debug)]
+pub struct UserMemory(Unclaimed);
+
+impl From<Unclaimed> for UserMemory {
+    fn from(memory: Unclaimed) -> Self {
+        Self(memory)
+    }
+}
+
+impl UserMemory {
+    /// How many bytes: whole pages.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.0.length()
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub const fn physical(&self) -> PhysicalRange {
+        self.0.physical()
+    }
+
+    /// Its bytes, whatever they are; not to be held while the application runs.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        self.0.bytes()
     }
 }

@@ -6,8 +6,8 @@
 
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
-    CNTKCTL_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR1_EL1, MDSCR_EL1, ReadWriteable, Readable, SCTLR_EL1,
-    TCR_EL1, Writeable,
+    CNTKCTL_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, MDSCR_EL1, ReadWriteable,
+    Readable, SCTLR_EL1, TCR_EL1, TPIDR_EL0, TPIDRRO_EL0, Writeable,
 };
 use core::arch::asm;
 
@@ -65,16 +65,29 @@ pub fn run(frame: &mut Frame) -> Reason {
     }
 }
 
+/// Forgets what an application left where no frame holds it: the one register that EL0 may write
+/// besides.
+pub(super) fn forget() {
+    TPIDR_EL0.set(0);
+}
+
 /// Says once what EL0 may do. The lower half is translated from now on, with 39 bits, by whatever
 /// tables `TTBR0_EL1` names.
 pub(super) fn open() {
     // The virtual counter can be read; its timer and everything of the physical one not.
     CNTKCTL_EL1.write(CNTKCTL_EL1::EL0VCTEN::SET);
-    MDSCR_EL1.modify(MDSCR_EL1::TDCC::SET);
+    // Nor the debugger's channel. All of the register is written: what it holds after a reset is
+    // unknown, and a step or a watchpoint that firmware left would be the application's fault.
+    MDSCR_EL1.write(MDSCR_EL1::TDCC::SET);
+    TPIDRRO_EL0.set(0); // readable at EL0, and whatever firmware left in it
     let counters = ID_AA64DFR0_EL1.read(ID_AA64DFR0_EL1::PMUVer);
     if (1..15).contains(&counters) {
         // SAFETY: the register exists, as was just read; it opens the counters to EL0, or not.
         unsafe { asm!("msr pmuserenr_el0, xzr", options(nomem, nostack)) };
+    }
+    if ID_AA64PFR0_EL1.read(ID_AA64PFR0_EL1::AMU) != 0 {
+        // SAFETY: AMUSERENR_EL0 exists, as was just read; it opens the activity monitors to EL0, or not.
+        unsafe { asm!("msr s3_3_c13_c2_3, xzr", options(nomem, nostack)) };
     }
     // Where there is PAN the kernel cannot touch what EL0 can, other than by `ldtr` and `sttr`.
     if ID_AA64MMFR1_EL1.read(ID_AA64MMFR1_EL1::PAN) != 0 {

@@ -25,6 +25,8 @@ elone_hal_run_user:
     ldp     x2, x3, [x0, #16]
     ldp     x0, x1, [x0]
     eret
+    dsb     nsh                        // never reached: for cores that guess on past an eret
+    isb
 
 // x1: the kind. On the stack: x0 and x1, then what `elone_hal_run_user` left.
 leave_application:

@@ -19,7 +19,7 @@ use elone_gate::{Area, MemoryRange, MemoryRanges};
 use elone_hal::address::PAGE;
 use elone_hal::arch::space::{Constant, UserSpace};
 use elone_hal::arch::tables::MapError;
-use elone_hal::arch::unclaimed::Unclaimed;
+use elone_hal::arch::unclaimed::UserMemory;
 use elone_hal::dma::DmaBuffers;
 use heapless::Vec;
 
@@ -46,16 +46,18 @@ const GIB: u64 = 1 << 30;
 const TABLES: usize = 32 * PAGE;
 /// How many of them are kept for devices: scattered memory must not cost the network.
 const TABLES_FOR_DEVICES: usize = 6;
+/// The most that one piece of the heap can need: of level 2 and of level 3, for either end.
+const TABLES_A_PIECE: usize = 4;
 /// How many segments of data an image can have.
 const DATA: usize = 4;
 
 /// The application's memory, and where it is seen.
 pub(super) struct Layout {
     space: UserSpace,
-    handover: Unclaimed,
-    stack: Unclaimed,
-    data: Vec<Unclaimed, DATA>,
-    blocks: Vec<Unclaimed, BLOCKS>,
+    handover: UserMemory,
+    stack: UserMemory,
+    data: Vec<UserMemory, DATA>,
+    blocks: Vec<UserMemory, BLOCKS>,
     /// Where the first GiB of the heap's RAM begins, physically.
     base: u64,
     heap: MemoryRanges,
@@ -75,12 +77,12 @@ impl Layout {
             let taken = largest.and_then(|block| block.cut(length));
             taken.ok_or(LoadError::TooLarge { needed: length >> 10, free: free >> 10 })
         };
-        let space = UserSpace::new(take(TABLES)?, &mapper);
-        let (handover, stack) = (take(HANDOVER_LENGTH)?, take(STACK_LENGTH)?);
+        let space = UserSpace::new(take(TABLES)?, &mapper)?;
+        let (handover, stack) = (take(HANDOVER_LENGTH)?.into(), take(STACK_LENGTH)?.into());
         let mut data = Vec::new();
         for segment in package.segments().filter(|segment| segment.access == Segment::Data) {
             let memory = take(usize::try_from(segment.memory).unwrap_or(usize::MAX))?;
-            data.push(memory).map_err(|_| MapError::OutOfTables)?;
+            data.push(memory.into()).map_err(|_| MapError::OutOfTables)?;
         }
         let base = blocks.first().map_or(0, |block| block.physical().start().0 / GIB * GIB);
         let mut layout = Self {
@@ -88,7 +90,7 @@ impl Layout {
             handover,
             stack,
             data,
-            blocks,
+            blocks: blocks.into_iter().map(UserMemory::from).collect(),
             base,
             heap: MemoryRanges::NONE,
             next_buffers: BUFFERS,
@@ -108,12 +110,14 @@ impl Layout {
         &self.regions
     }
 
-    /// Has `write` write down what the application is told.
+    /// Has `write` write down what the application is told. Nothing else is left beside it.
     pub(super) fn hand_over(
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Option<usize> {
-        write(self.handover.bytes())
+        let bytes = self.handover.bytes();
+        bytes.fill(0);
+        write(bytes)
     }
 
     /// Takes everything away and lays it out anew, data as in the image, without any buffers. What
@@ -146,6 +150,7 @@ impl Layout {
         self.space.map_words(HANDOVER, &self.handover)?;
         self.regions.add(HANDOVER, HANDOVER_LENGTH as u64, Access::Read);
         let stack = STACK_TOP - STACK_LENGTH as u64;
+        self.stack.bytes().fill(0);
         self.space.map_memory(stack, &self.stack)?;
         self.regions.add(stack, STACK_LENGTH as u64, Access::Write);
         self.lay_out_heap();
@@ -157,7 +162,7 @@ impl Layout {
         self.heap = MemoryRanges::NONE;
         for block in self.blocks.iter().filter(|block| block.length() > 0) {
             let seen = HEAP + (block.physical().start().0 - self.base);
-            let room = self.space.tables_left() > TABLES_FOR_DEVICES;
+            let room = self.space.tables_left() >= TABLES_A_PIECE + TABLES_FOR_DEVICES;
             if room && self.space.map_memory(seen, block).is_ok() {
                 self.regions.add(seen, block.length() as u64, Access::Write);
                 self.heap.push(MemoryRange { start: address(seen), length: block.length() });
@@ -181,7 +186,7 @@ impl Layout {
 }
 
 /// Data as it is in the image, and zeros behind it.
-fn fill(memory: &mut Unclaimed, bytes: &[u8]) {
+fn fill(memory: &mut UserMemory, bytes: &[u8]) {
     let all = memory.bytes();
     let (initialised, zeros) = all.split_at_mut(bytes.len().min(all.len()));
     initialised.copy_from_slice(bytes.get(..initialised.len()).unwrap_or_default());

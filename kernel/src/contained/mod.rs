@@ -94,8 +94,11 @@ impl Application {
     fn prepare(&mut self, platform: &Platform) -> Result<(), LoadError> {
         let (start, counter) = (platform.start(), platform.counter());
         let length = blackbox::with_past(|restarts, faults, report| {
-            let past = (restarts, faults, report);
-            self.layout.hand_over(|bytes| handover::encode_again(start, past, counter, bytes))
+            // A report that does not fit is not worth a life.
+            [report, ""].into_iter().find_map(|report| {
+                let past = (restarts, faults, report);
+                self.layout.hand_over(|bytes| handover::encode_again(start, past, counter, bytes))
+            })
         });
         let length = length.ok_or(LoadError::Handover)?;
         self.layout.lay_out(&self.package)?;

@@ -120,8 +120,9 @@ fn call_site() {
 }
 
 fn fixed() -> &'static mut [u64; 4096] {
+    let fixed = &raw mut FIXED;
     // SAFETY: the application is one thread, and no caller keeps the reference past its statement.
-    unsafe { &mut *(&raw mut FIXED) }
+    unsafe { &mut *fixed }
 }
 
 /// What belongs to this place.
