@@ -87,8 +87,12 @@ impl Scale {
         if !(1_000..=16 * SECOND).contains(&frequency) {
             return None;
         }
-        let nanoseconds = u64::try_from((u128::from(SECOND) << 32) / u128::from(frequency)).ok()?;
-        Some(Self { nanoseconds, ticks: (u128::from(frequency) << 64) / u128::from(SECOND) })
+        let nanoseconds = (SECOND << 32) / frequency;
+        // A long division, 32 bits at a time: what is left of each step is less than 2^30.
+        let (whole, left) = (frequency / SECOND, frequency % SECOND);
+        let (high, left) = ((left << 32) / SECOND, (left << 32) % SECOND);
+        let fraction = high << 32 | (left << 32) / SECOND;
+        Some(Self { nanoseconds, ticks: u128::from(whole) << 64 | u128::from(fraction) })
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "wraps after centuries, as documented")]

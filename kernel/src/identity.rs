@@ -10,6 +10,7 @@ use spin::Once;
 
 use crate::machine::{InterruptController, Machine};
 use crate::memory::Memory;
+use crate::text::Cut;
 use crate::{mode, power};
 
 /// The kernel's name and version.
@@ -48,9 +49,10 @@ fn hypervisor(entered_at: Level) -> &'static str {
         Hypervisor::Unknown => "unknown",
         Hypervisor::Other(words) => FOREIGN.call_once(|| {
             let mut name = String::new();
+            let mut text = Cut::at(usize::MAX, &mut name);
             for word in words {
                 // There is room for four words.
-                let _ = write!(name, "{word:08x} ");
+                let _ = write!(text, "{word:08x} ");
             }
             name
         }),

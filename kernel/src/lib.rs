@@ -12,6 +12,7 @@ pub mod policy;
 pub mod report;
 pub mod settings;
 pub mod tail;
+mod text;
 pub mod trap;
 pub mod watchdog;
 

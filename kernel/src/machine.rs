@@ -133,6 +133,11 @@ impl Machine {
     }
 
     fn warn(&mut self, node: impl fmt::Display, problem: Problem) {
+        self.note(format_args!("{node}"), problem);
+    }
+
+    /// The one body of what would be a copy for each kind of `node`.
+    fn note(&mut self, node: fmt::Arguments<'_>, problem: Problem) {
         if self.warnings.is_full() {
             self.warnings_lost += 1;
         } else {

@@ -13,6 +13,8 @@ use core::fmt::{self, Display, Write};
 
 use heapless::String;
 
+use crate::text::Cut;
+
 pub use self::cause::Cause;
 pub use self::words::{WORDS, Words};
 
@@ -108,17 +110,16 @@ impl Text {
     /// the first of them perhaps cut.
     pub fn compose(&mut self, report: &Report<'_>, log: &[u8]) {
         self.text.clear();
-        let mut body = Cut { text: &mut self.text, limit: REPORT - END.len() - 1 };
+        let mut body = Cut::at(REPORT - END.len() - 1, &mut self.text);
         // A cut report is still a report.
         let _ = write!(body, "{report}");
         if !self.text.ends_with('\n') {
             let _there_is_room = self.text.push('\n');
         }
         self.tail = self.text.len();
-        let mut rest = Cut { text: &mut self.text, limit: TEXT - END.len() };
+        let mut rest = Cut::at(TEXT - END.len(), &mut self.text);
         let _ = rest.write_str("  log tail:\n");
-        let room = rest.limit - rest.text.len();
-        for line in lines::latest(log, room) {
+        for line in lines::latest(log, rest.room()) {
             let _ = writeln!(rest, "{line}");
         }
         let _there_is_room = self.text.push_str(END);
@@ -134,21 +135,6 @@ impl Text {
     #[must_use]
     pub fn whole(&self) -> &str {
         &self.text
-    }
-}
-
-/// Writes as much as there is room for, in whole characters.
-struct Cut<'a> {
-    text: &'a mut String<TEXT>,
-    limit: usize,
-}
-
-impl Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.limit.saturating_sub(self.text.len());
-        let fits = &text[..text.floor_char_boundary(room)];
-        self.text.push_str(fits).map_err(|_| fmt::Error)?;
-        if fits.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 

@@ -23,6 +23,7 @@ use elone_gate::Network;
 use log::LevelFilter;
 
 use crate::policy::{FaultLimit, History, OnFault, Policy};
+use crate::text::Escaped;
 
 /// What the operator asks of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +75,12 @@ pub enum SettingError<'a> {
 impl fmt::Display for SettingError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "unknown setting {name:?}"),
+            Self::Unknown(name) => {
+                write!(f, "unknown setting \"{}\"", Escaped(name.as_bytes()))
+            }
             Self::BadValue { name, value, expected } => {
-                write!(f, "bad value {value:?} for {name:?}: expected {expected}")
+                let (name, value) = (Escaped(name.as_bytes()), Escaped(value.as_bytes()));
+                write!(f, "bad value \"{value}\" for \"{name}\": expected {expected}")
             }
         }
     }

@@ -54,8 +54,9 @@ impl Kernel {
     /// both. It lies beside the application's, and is new only if anything in it is.
     pub(crate) fn link(&self, name: &str, application: &Path) -> Result<PathBuf> {
         let linked = application.with_added_extension("contained");
-        let own = std::env::current_exe()?;
-        let inputs = [application, &self.library, &self.script, &self.linker, &own];
+        // This program decides what a package looks like.
+        let packer = std::env::current_exe()?;
+        let inputs = [application, &self.library, &self.script, &self.linker, &packer];
         if is_newer(&linked, &inputs) {
             return Ok(linked);
         }

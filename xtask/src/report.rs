@@ -57,12 +57,22 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let found = reports(console, |report| {
         writeln!(out, "{}", show::report(report, &mut library))?;
         out.flush()
-    })?;
+    });
+    let found = match found {
+        // Whoever reads has read enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+        found => found?,
+    };
     if found == 0 {
         eprintln!("error: no fault is reported there: no line begins with FAULT class=");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Reads a console to its end, and acts on each report as soon as it is over. Returns how many

@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use elone_harness::{Board, Debugger, Ending, Forward, Guest, Machine, Network, Resets};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -93,6 +93,14 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let board = Board::find(&workspace.boards(), &arguments.board).map_err(WrongArgument)?;
     board.takes(&arguments.settings).map_err(WrongArgument)?;
     let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
+    for disk in &arguments.disk {
+        is_a_disk(disk)
+            .with_context(|| format!("the disk {}", disk.display()))
+            .map_err(WrongArgument)?;
+    }
+    if let Some(file) = &arguments.black_box {
+        elone_harness::black_box(file).map_err(WrongArgument)?;
+    }
     if let Some(port) = arguments.gdb {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
         let at = || format!("a debugger is awaited at 127.0.0.1:{port} (another port: --gdb=PORT)");
@@ -106,15 +114,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 
     let mut machine =
         Machine::new(&board, image).network(Network::User(forwards.clone())).resets(Resets::Reboot);
-    machine = arguments.disk.iter().try_fold(machine, |machine, disk| {
-        let found = fs::metadata(disk).with_context(|| format!("the disk {}", disk.display()));
-        found.map_err(WrongArgument)?;
-        anyhow::Ok(machine.disk(disk))
-    })?;
-    if let Some(file) = &arguments.black_box {
-        elone_harness::black_box(file).map_err(WrongArgument)?;
-        machine = machine.disk(file);
-    }
+    let disks = arguments.disk.iter().chain(&arguments.black_box);
+    machine = disks.fold(machine, |machine, disk| machine.disk(disk));
     machine = arguments.settings.iter().fold(machine, |machine, setting| machine.setting(setting));
     if let Some(mebibytes) = arguments.memory {
         machine = machine.memory(mebibytes);
@@ -129,7 +130,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         if let Err(missing) = debugger::ensure(arguments.toolchain.install.permission()) {
             eprintln!("note: {missing}");
         }
-        eprintln!("waiting for a debugger: {debugger}");
+        // In one piece: the line's words are found one by one.
+        let line = debugger.to_string();
+        eprintln!("waiting for a debugger: {line}");
     }
     let signal = Arc::new(AtomicUsize::new(0));
     for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -142,6 +145,12 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         thread::spawn(move || pass_on_typing(input));
     }
     attend(guest, &forwards, &signal)
+}
+
+/// Checks that there is a file or a device of this name.
+fn is_a_disk(disk: &Path) -> Result<()> {
+    ensure!(!fs::metadata(disk)?.is_dir(), "it is a directory");
+    Ok(())
 }
 
 /// The ports to forward, all of them free; `None` if one is in use, which is then said.
@@ -194,7 +203,7 @@ fn attend(guest: Guest, forwards: &[Forward], signal: &AtomicUsize) -> Result<Ex
             silent = false;
         }
     }
-    Ok(verdict(&guest.ending(Duration::from_secs(10))?))
+    Ok(ExitCode::from(verdict(&guest.ending(Duration::from_secs(10))?)))
 }
 
 /// Whether a line such as `listening on 10.0.2.15:80` is about this port.
@@ -204,24 +213,22 @@ fn serves(line: &str, port: u16) -> bool {
     address.rsplit(':').next().is_some_and(|digits| digits.parse() == Ok(port))
 }
 
-/// Our exit status: the guest's own, or 1 with a reason.
-fn verdict(ending: &Ending) -> ExitCode {
-    match (&ending.fault, ending.status) {
-        (None, Some(status)) => ExitCode::from(status),
-        (Some(_), Some(status)) => {
-            eprintln!("the guest ended after a fault");
-            ExitCode::from(status.max(1))
-        }
-        (_, None) => {
-            let complaint = ending.complaint.trim();
-            if complaint.is_empty() {
-                eprintln!("error: the machine ended without a status");
-            } else {
-                eprintln!("error: the machine ended without a status: {complaint}");
-            }
-            ExitCode::FAILURE
-        }
+/// Our exit status: the guest's own, or 1 with a reason. Faults that it has survived are said, and
+/// change nothing about how it ended.
+fn verdict(ending: &Ending) -> u8 {
+    if ending.fault.is_some() {
+        eprintln!("note: the guest has reported a fault");
     }
+    if let Some(status) = ending.status {
+        return status;
+    }
+    let complaint = ending.complaint.trim();
+    if complaint.is_empty() {
+        eprintln!("error: the machine ended without a status");
+    } else {
+        eprintln!("error: the machine ended without a status: {complaint}");
+    }
+    1
 }
 
 /// Prints the page's address as soon as it answers.
@@ -282,5 +289,27 @@ mod tests {
         assert!(serves("listening on [fe80::1]:80 and more", 80));
         assert!(!serves("listening on 10.0.2.15:8080", 80));
         assert!(!serves("not a word", 80));
+    }
+
+    #[test]
+    fn the_status_is_the_guests_whatever_it_has_survived() {
+        let ended = |status, fault: Option<&str>| {
+            let (console, complaint) = (String::new(), String::new());
+            let fault = fault.map(str::to_owned);
+            let shutdown = elone_harness::Shutdown::PoweredOff;
+            verdict(&Ending { status, fault, shutdown, console, complaint })
+        };
+        assert_eq!(ended(Some(7), None), 7);
+        assert_eq!(ended(Some(0), Some("FAULT class=panic")), 0);
+        assert_eq!(ended(Some(101), Some("FAULT class=panic")), 101);
+        assert_eq!(ended(None, None), 1);
+    }
+
+    #[test]
+    fn a_disk_is_no_directory_and_must_be_there() {
+        let here = std::env::current_exe().unwrap();
+        assert!(is_a_disk(&here).is_ok());
+        assert!(is_a_disk(here.parent().unwrap()).is_err());
+        assert!(is_a_disk(&here.join("nothing")).is_err());
     }
 }

@@ -54,6 +54,18 @@ impl Agreed {
         lengths: Lengths,
         dma: &mut DmaPool,
     ) -> Result<Queue<CHAINS, PARTS>, ProbeError> {
+        let rings = self.rings(index, (CHAINS, PARTS), tables, dma)?;
+        Ok(Queue::new(index, rings, self.features, lengths))
+    }
+
+    /// The part of [`Self::queue`] that is the same whatever its numbers of chains and parts.
+    fn rings(
+        &mut self,
+        index: u16,
+        (chains, parts): (usize, usize),
+        tables: Tables,
+        dma: &mut DmaPool,
+    ) -> Result<Rings, ProbeError> {
         let longest = self.select(index)?;
         let place = match self.device.interface {
             Interface::Legacy => Place::Legacy,
@@ -64,10 +76,10 @@ impl Agreed {
         } else {
             Tables::Never
         };
-        let rings = Rings::new(place, CHAINS, PARTS, longest, tables, dma)?
+        let rings = Rings::new(place, chains, parts, longest, tables, dma)?
             .ok_or(ProbeError::QueueTooSmall(index))?;
         self.announce(&rings)?;
-        Ok(Queue::new(index, rings, self.features, lengths))
+        Ok(rings)
     }
 
     /// Sets a queue up that the device had before it was reset, empty, where it was: it takes no

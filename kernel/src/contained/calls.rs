@@ -13,7 +13,7 @@ use elone_hal::arch::user;
 use super::layout::Layout;
 use crate::allegation::{Access, Found};
 use crate::devices::{self, Driver};
-use crate::platform::KERNEL;
+use crate::platform::{KERNEL, give_back};
 
 /// How many completions one call takes at most.
 const COMPLETIONS: usize = 16;
@@ -151,10 +151,14 @@ fn device(class: DeviceClass, index: u8, layout: &mut Layout) -> Answer {
         Driver::Net(net) => net.area(),
         Driver::Block(blk) => blk.area(),
     };
-    *area = layout.show(buffers).map_err(|error| {
-        log::warn!("the buffers of device {}: {error}", handle.0);
-        Error::NoSuchDevice
-    })?;
+    match layout.show(buffers) {
+        Ok(shown) => *area = shown,
+        Err(error) => {
+            log::warn!("the buffers of device {}: {error}", handle.0);
+            give_back(handle);
+            return Err(Error::NoSuchDevice);
+        }
+    }
     Ok(encode_device(info))
 }
 

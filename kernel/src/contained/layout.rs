@@ -175,9 +175,10 @@ impl Layout {
     /// Shows a device's buffers to the application; returns them as it sees them.
     pub(super) fn show(&mut self, buffers: &DmaBuffers) -> Result<Area, MapError> {
         let (seen, length) = (self.next_buffers, buffers.length().next_multiple_of(PAGE) as u64);
-        self.space.map_buffers(seen, buffers)?;
-        // A page between the buffers of two devices stays unmapped.
+        // A page between the buffers of two devices stays unmapped; a place is not used twice, as
+        // some of it may be mapped even if not all of it could be.
         self.next_buffers += length + PAGE as u64;
+        self.space.map_buffers(seen, buffers)?;
         self.regions.add(seen, buffers.length() as u64, Access::Write);
         let base = core::ptr::NonNull::new(core::ptr::without_provenance_mut(address(seen)));
         let base = base.ok_or(MapError::OutOfRange)?;

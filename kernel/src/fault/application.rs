@@ -67,10 +67,19 @@ fn report(fault: &ApplicationFault<'_>, besides: Option<&str>) -> Answer {
         build: fault.build_id,
         backtrace: fault.backtrace,
     };
-    tell(&report, Culprit::Application)
+    tell(&report, fault.culprit())
 }
 
 impl ApplicationFault<'_> {
+    /// An error that comes late may be one of the kernel's own accesses, made before the application
+    /// ran: nobody knows, so it is not survived.
+    const fn culprit(&self) -> Culprit {
+        match self.cause {
+            Cause::Exception(Kind::SError) => Culprit::Machine,
+            _ => Culprit::Application,
+        }
+    }
+
     fn cause(&self) -> report::Cause {
         match self.cause {
             Cause::Hang => report::Cause::Hang,

@@ -29,19 +29,19 @@ pub(super) enum Role {
 impl Role {
     /// The first of a node's names that is known counts: they are in order, the best match first.
     pub(super) fn of(compatible: Value) -> Option<Self> {
-        compatible.strings().find_map(|name| match name {
-            b"virtio,mmio" => Some(Self::Virtio),
-            b"arm,pl011" => Some(Self::Pl011),
-            b"ns16550a" | b"ns16550" | b"snps,dw-apb-uart" => Some(Self::Ns16550),
-            b"arm,gic-400" | b"arm,gic-v2" => Some(Self::GicV2),
-            b"arm,cortex-a15-gic" | b"arm,cortex-a9-gic" => Some(Self::GicV2),
-            b"arm,cortex-a7-gic" | b"arm,cortex-a5-gic" => Some(Self::GicV2),
-            b"arm,gic-v3" => Some(Self::GicV3),
-            b"arm,armv8-timer" | b"arm,armv7-timer" => Some(Self::Timer),
-            b"arm,psci-1.0" | b"arm,psci-0.2" => Some(Self::Psci),
-            b"arm,psci" => Some(Self::PsciWithNumbersOfItsOwn),
-            b"arm,pl031" => Some(Self::Pl031),
-            b"motorola,mc146818" => Some(Self::Mc146818),
+        compatible.strings().find_map(|name| match core::str::from_utf8(name).unwrap_or_default() {
+            "virtio,mmio" => Some(Self::Virtio),
+            "arm,pl011" => Some(Self::Pl011),
+            "ns16550a" | "ns16550" | "snps,dw-apb-uart" => Some(Self::Ns16550),
+            "arm,gic-400" | "arm,gic-v2" => Some(Self::GicV2),
+            "arm,cortex-a15-gic" | "arm,cortex-a9-gic" => Some(Self::GicV2),
+            "arm,cortex-a7-gic" | "arm,cortex-a5-gic" => Some(Self::GicV2),
+            "arm,gic-v3" => Some(Self::GicV3),
+            "arm,armv8-timer" | "arm,armv7-timer" => Some(Self::Timer),
+            "arm,psci-1.0" | "arm,psci-0.2" => Some(Self::Psci),
+            "arm,psci" => Some(Self::PsciWithNumbersOfItsOwn),
+            "arm,pl031" => Some(Self::Pl031),
+            "motorola,mc146818" => Some(Self::Mc146818),
             _ => None,
         })
     }

@@ -4,6 +4,8 @@ use core::fmt;
 
 use heapless::String;
 
+use crate::text::Cut;
+
 /// Why the device tree cannot be used. Without it nothing is known of the machine, so none of these
 /// can be lived with; all of them are the fault of whoever made or handed over the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,20 +80,11 @@ pub enum Problem {
 }
 
 impl Warning {
-    pub(super) fn new(node: impl fmt::Display, problem: Problem) -> Self {
-        let mut name = String::new();
+    pub(super) fn new(node: fmt::Arguments<'_>, problem: Problem) -> Self {
+        let mut name = String::<NAME>::new();
         // What does not fit is cut off; the name is for a human to read.
-        let _ = fmt::write(&mut Cut(&mut name), format_args!("{node}"));
+        let _ = fmt::write(&mut Cut::at(NAME, &mut name), node);
         Self { node: name, problem }
-    }
-}
-
-/// Writes what fits and drops the rest.
-struct Cut<'a>(&'a mut String<NAME>);
-
-impl fmt::Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| self.0.push(c).map_err(|_| fmt::Error))
     }
 }
 

@@ -83,7 +83,7 @@ macro_rules! properties {
             pub(super) fn gather(&mut self, node: &Node<'t>) -> Result<(), MachineError> {
                 for property in node.properties().map_err(|_| MachineError::BadStructure)? {
                     let property = property.map_err(|_| MachineError::BadStructure)?;
-                    match property.name.as_bytes() {
+                    match property.name {
                         $($name => self.$field = Some(Value(property.value)),)*
                         _ => {}
                     }
@@ -95,35 +95,35 @@ macro_rules! properties {
 }
 
 properties! {
-    address_cells = b"#address-cells",
-    size_cells = b"#size-cells",
-    interrupt_cells = b"#interrupt-cells",
-    redistributor_regions = b"#redistributor-regions",
-    redistributor_stride = b"redistributor-stride",
-    compatible = b"compatible",
-    model = b"model",
-    device_type = b"device_type",
-    status = b"status",
-    reg = b"reg",
-    reg_shift = b"reg-shift",
-    reg_io_width = b"reg-io-width",
-    ranges = b"ranges",
-    no_map = b"no-map",
-    dma_coherent = b"dma-coherent",
-    dma_noncoherent = b"dma-noncoherent",
-    phandle = b"phandle",
-    linux_phandle = b"linux,phandle",
-    interrupt_parent = b"interrupt-parent",
-    interrupts = b"interrupts",
-    interrupts_extended = b"interrupts-extended",
-    interrupt_names = b"interrupt-names",
-    method = b"method",
-    bootargs = b"bootargs",
-    stdout_path = b"stdout-path",
-    initrd_start = b"linux,initrd-start",
-    initrd_end = b"linux,initrd-end",
-    kaslr_seed = b"kaslr-seed",
-    rng_seed = b"rng-seed",
+    address_cells = "#address-cells",
+    size_cells = "#size-cells",
+    interrupt_cells = "#interrupt-cells",
+    redistributor_regions = "#redistributor-regions",
+    redistributor_stride = "redistributor-stride",
+    compatible = "compatible",
+    model = "model",
+    device_type = "device_type",
+    status = "status",
+    reg = "reg",
+    reg_shift = "reg-shift",
+    reg_io_width = "reg-io-width",
+    ranges = "ranges",
+    no_map = "no-map",
+    dma_coherent = "dma-coherent",
+    dma_noncoherent = "dma-noncoherent",
+    phandle = "phandle",
+    linux_phandle = "linux,phandle",
+    interrupt_parent = "interrupt-parent",
+    interrupts = "interrupts",
+    interrupts_extended = "interrupts-extended",
+    interrupt_names = "interrupt-names",
+    method = "method",
+    bootargs = "bootargs",
+    stdout_path = "stdout-path",
+    initrd_start = "linux,initrd-start",
+    initrd_end = "linux,initrd-end",
+    kaslr_seed = "kaslr-seed",
+    rng_seed = "rng-seed",
 }
 
 impl Properties<'_> {

@@ -2,6 +2,8 @@
 
 use core::fmt::{self, Display, Write};
 
+use crate::text::Escaped;
+
 /// The last lines of `log` that fit into `room` bytes, oldest first, each to be shown as a
 /// [`Line`] with its end.
 pub(super) fn latest(log: &[u8], room: usize) -> impl Iterator<Item = Line<'_>> {
@@ -25,18 +27,8 @@ pub(super) struct Line<'a>(&'a [u8]);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("  | ")?;
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '\r' => {} // of a line's end
-                    control if control.is_control() => write!(f, "{}", control.escape_default())?,
-                    character => f.write_char(character)?,
-                }
-            }
-            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-        }
-        Ok(())
+        let text = self.0.strip_suffix(b"\r").unwrap_or(self.0);
+        write!(f, "  | {}", Escaped(text))
     }
 }
 

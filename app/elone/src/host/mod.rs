@@ -21,6 +21,7 @@ mod net;
 mod settings;
 
 use std::io::Read;
+use std::panic::{self, AssertUnwindSafe};
 use std::string::String;
 use std::vec::Vec;
 
@@ -32,8 +33,11 @@ pub use disk::Image;
 pub(crate) use gate::area;
 pub use machine::{Control, Machine, Sleeps};
 
+/// What a machine ends with after a fault that is not answered by a restart.
+const PANICKED: u8 = 101;
+
 /// Runs `application` as a program: its arguments are the settings, its standard input and output
-/// the console, its exit status the application's. It has no devices.
+/// the console, its exit status the application's, 101 where it panics. It has no devices.
 pub fn program(application: fn(&'static Start) -> u8) -> i32 {
     let settings: Vec<String> = std::env::args().skip(1).collect();
     let machine = Machine::new(&settings.join(" "));
@@ -44,5 +48,7 @@ pub fn program(application: fn(&'static Start) -> u8) -> i32 {
             control.type_in(&bytes[..length]);
         }
     });
-    i32::from(machine.start(application))
+    // Its caller is not Rust's, so no panic may leave; that there was one has been said already.
+    let status = panic::catch_unwind(AssertUnwindSafe(|| machine.start(application)));
+    i32::from(status.unwrap_or(PANICKED))
 }

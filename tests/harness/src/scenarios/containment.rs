@@ -16,6 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["containment":
     Quick el0_reaches_nothing_with_every_feature in Contained,
     Quick the_attacks_are_real in Joined,
     Quick the_time_needs_no_call in Contained,
+    Quick lives_begin_alike in Contained,
     Quick a_hundred_thousand_random_calls_end_nothing in Contained,
     Long millions_of_random_calls_end_nothing in Contained,
 ];
@@ -209,6 +210,15 @@ fn the_time_needs_no_call(context: &Context) -> Result<()> {
     let machine = context.machine("qemu-virt", "time_needs_no_call")?;
     let machine = machine.argument("-icount").argument("shift=0,sleep=off");
     machine.boot()?.ending(PATIENCE)?.expect_status(0)
+}
+
+/// No life finds anything of the one before it, nor the first one anything of firmware's.
+fn lives_begin_alike(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "lives_begin_alike")?.setting("app.times=3");
+    let ending = machine.boot()?.ending(PATIENCE)?;
+    ensure!(ending.status == Some(0), "{ending}"); // after three deaths
+    ensure!(ending.console.contains("3 lives began as the first did"), "{ending}");
+    Ok(())
 }
 
 fn a_hundred_thousand_random_calls_end_nothing(context: &Context) -> Result<()> {
