@@ -91,8 +91,8 @@ impl Scale {
         // A long division, 32 bits at a time: what is left of each step is less than 2^30.
         let (whole, left) = (frequency / SECOND, frequency % SECOND);
         let (high, left) = ((left << 32) / SECOND, (left << 32) % SECOND);
-        let fraction = high << 32 | (left << 32) / SECOND;
-        Some(Self { nanoseconds, ticks: u128::from(whole) << 64 | u128::from(fraction) })
+        let fraction = (high << 32) | ((left << 32) / SECOND);
+        Some(Self { nanoseconds, ticks: (u128::from(whole) << 64) | u128::from(fraction) })
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "wraps after centuries, as documented")]
