@@ -144,7 +144,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(input) = guest.take_input() {
         thread::spawn(move || pass_on_typing(input));
     }
-    attend(guest, &forwards, &signal)
+    // Who waits for a debugger says nothing, and is not stuck.
+    let silence = arguments.gdb.is_none().then_some(SILENCE);
+    attend(guest, &forwards, silence, &signal)
 }
 
 /// Checks that there is a file or a device of this name.
@@ -174,10 +176,16 @@ fn forwards(arguments: &Arguments) -> Result<Option<Vec<Forward>>> {
     Ok(Some(forwards))
 }
 
-/// Stays with a guest: says when its page answers, and ends it when a signal asks for that.
-fn attend(guest: Guest, forwards: &[Forward], signal: &AtomicUsize) -> Result<ExitCode> {
+/// Stays with a guest: says when its page answers, or that it has said nothing for as long as
+/// `silence`, and ends it when a signal asks for that.
+fn attend(
+    guest: Guest,
+    forwards: &[Forward],
+    mut silence: Option<Duration>,
+    signal: &AtomicUsize,
+) -> Result<ExitCode> {
     let begin = Instant::now();
-    let (mut listening, mut silent) = (false, true);
+    let mut listening = false;
     while !guest.has_ended(Duration::from_millis(50)) {
         let number = signal.load(Ordering::Relaxed);
         if number != 0 {
@@ -192,15 +200,11 @@ fn attend(guest: Guest, forwards: &[Forward], signal: &AtomicUsize) -> Result<Ex
                 thread::spawn(move || announce_page(port));
             }
         }
-        if silent && begin.elapsed() >= SILENCE {
-            silent = guest.says_anything(Duration::ZERO);
-            if !silent {
-                let seconds = SILENCE.as_secs();
-                eprintln!(
-                    "the guest is stuck: it has said nothing for {seconds} s (Ctrl-C ends it)"
-                );
-            }
-            silent = false;
+        if let Some(length) = silence.take_if(|length| begin.elapsed() >= *length)
+            && !guest.says_anything(Duration::ZERO)
+        {
+            let seconds = length.as_secs();
+            eprintln!("the guest is stuck: it has said nothing for {seconds} s (Ctrl-C ends it)");
         }
     }
     Ok(ExitCode::from(verdict(&guest.ending(Duration::from_secs(10))?)))
