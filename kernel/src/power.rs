@@ -59,7 +59,10 @@ pub(crate) fn follow(answer: Answer) -> ! {
             console::print(format_args!("this machine cannot be restarted\n"));
         }
         Answer::Quarantine(FaultLimit { faults, seconds }) => {
-            console::print(format_args!("{faults} faults in {seconds} s: not started again\n"));
+            let plural = if faults == 1 { "" } else { "s" };
+            console::print(format_args!(
+                "{faults} fault{plural} in {seconds} s: not started again\n"
+            ));
         }
         Answer::Halt => {
             blackbox::save();

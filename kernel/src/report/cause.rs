@@ -63,7 +63,7 @@ impl fmt::Display for Cause {
             Self::Late => f.write_str("an error from the bus, late"),
             Self::Uninvited => f.write_str("an interrupt that nobody asked for"),
             Self::Panic => f.write_str("it panicked"),
-            Self::Hang => f.write_str("it does not wait any more"),
+            Self::Hang => f.write_str("it runs on without waiting"),
         }
     }
 }

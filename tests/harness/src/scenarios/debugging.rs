@@ -30,10 +30,10 @@ const SOURCE: &str = "tests/unikernels/src/bin/faults_are_located.rs";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn a_breakpoint_in_the_application_stops_there(context: &Context) -> Result<()> {
-    let session = Session::new(context)?;
+    let sitting = Sitting::new(context)?;
     let commands =
         ["break faults_are_located::fails", "continue", "info registers x1", "backtrace"];
-    let said = session.run(&commands)?;
+    let said = sitting.run(&commands)?;
     stopped(&said, "faults_are_located::fails")?;
     // Its second argument (AAPCS64, section 6.8.2): 16 times 40 and what its callers added.
     let argument = said.lines().find(|line| line.starts_with("x1 "));
@@ -51,13 +51,13 @@ fn a_breakpoint_in_the_application_stops_there(context: &Context) -> Result<()> 
 }
 
 fn a_breakpoint_in_the_kernel_stops_there(context: &Context) -> Result<()> {
-    let session = Session::new(context)?;
+    let sitting = Sitting::new(context)?;
     // In the middle of a call that an application makes, or, joined, after its last.
     let function = match context.mode() {
         Mode::Joined => "elone_kernel::power::end",
         Mode::Contained => "elone_kernel::mode::calls::serve",
     };
-    let said = session.run(&[&format!("break {function}"), "continue", "backtrace"])?;
+    let said = sitting.run(&[&format!("break {function}"), "continue", "backtrace"])?;
     stopped(&said, function)?;
     let outermost = frames(&said).find(|frame| frame.contains("elone_kernel::boot::start"));
     let outermost = outermost.with_context(|| format!("no caller in\n{said}"))?;
@@ -69,8 +69,8 @@ fn a_breakpoint_in_the_kernel_stops_there(context: &Context) -> Result<()> {
 /// Where the loader jumps to there are no tables yet, so nothing is where it is linked, and memory
 /// cannot be written to set a breakpoint: the core's own have to do.
 fn a_breakpoint_before_the_tables_are_on_stops_there(context: &Context) -> Result<()> {
-    let session = Session::new(context)?;
-    let said = session.run(&[
+    let sitting = Sitting::new(context)?;
+    let said = sitting.run(&[
         &format!("hbreak *{ENTRY:#x}"),
         "hbreak elone_kernel::boot::start",
         "continue",
@@ -92,13 +92,13 @@ fn a_breakpoint_before_the_tables_are_on_stops_there(context: &Context) -> Resul
 const ENTRY: u64 = 0x4020_0000;
 
 /// A machine that is held before its first instruction, and a debugger to let it go on.
-struct Session<'a> {
+struct Sitting<'a> {
     context: &'a Context,
     debugger: PathBuf,
     machine: Machine,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Sitting<'a> {
     fn new(context: &'a Context) -> Result<Self> {
         let Some(debugger) = Debugger::find() else {
             return Err(LeftOut("there is no debugger for aarch64 on this machine".into()).into());
