@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["faults":
     Quick a_flood_of_calls_hangs,
     Quick a_flood_of_waits_does_not_hang,
     Quick without_a_watchdog_a_loop_is_left_alone,
-    Long a_hundred_hangs_are_found,
+    Long a_hundred_hangs_are_found in Joined,
     Quick a_watched_machine_sleeps,
     Quick a_fault_in_a_report_is_reported in Joined,
     Quick a_fault_in_a_handler_is_reported in Joined,
@@ -190,7 +190,8 @@ fn hangs(ending: &Ending) -> Result<()> {
     expect(ending, &["\n  it runs on without waiting", "\n  x0  ", "\n  backtrace 0x"])
 }
 
-/// Each a second after the life before; the hundred-and-first life is told of all.
+/// Each a second after the life before; the hundred-and-first life is told of all. Contained,
+/// `endurance` has as many, by a clock that is made of instructions.
 fn a_hundred_hangs_are_found(context: &Context) -> Result<()> {
     let settings = ["watchdog=1", "fault-limit=none", "app.times=100"];
     let machine = hanging(context, "qemu-virt", &settings)?.resets(Resets::Reboot);
