@@ -70,6 +70,7 @@ impl Regions {
     }
 
     /// Adds `length` bytes from `start` on; whether there was room, and no end wrapped.
+    #[must_use = "what is not added is refused to its owner"]
     pub fn add(&mut self, start: u64, length: u64, access: Access) -> bool {
         let Some(end) = start.checked_add(length) else { return false };
         self.list.push(Region { start, end, access }).is_ok()

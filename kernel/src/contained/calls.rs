@@ -56,18 +56,10 @@ pub(super) fn serve(
     room: &mut Room,
 ) -> Result<Served, Error> {
     let call = Call::decode(number, arguments)?;
-    if let Call::Exit { status } = call {
-        return Ok(Served::Exit(status));
-    }
-    answer(call, layout, room).map(Served::Answer)
-}
-
-fn answer(call: Call, layout: &mut Layout, room: &mut Room) -> Answer {
     let regions = layout.regions();
     let nothing = [0; 5];
-    Ok(match call {
-        // Not answered here; see `serve`.
-        Call::Exit { .. } => nothing,
+    Ok(Served::Answer(match call {
+        Call::Exit { status } => return Ok(Served::Exit(status)),
         Call::Now => [KERNEL.now().0, 0, 0, 0, 0],
         Call::WallClock => [KERNEL.wall_clock()?.0, 0, 0, 0, 0],
         Call::Wait { deadline } => [KERNEL.wait(deadline).0.into(), 0, 0, 0, 0],
@@ -118,7 +110,7 @@ fn answer(call: Call, layout: &mut Layout, room: &mut Room) -> Answer {
             KERNEL.report(valid);
             nothing
         }
-    })
+    }))
 }
 
 /// As much as one call does.

@@ -66,8 +66,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Sets memory aside for all but the heap, which is what is left; lays it out once to see that
-    /// there is room.
+    /// Sets memory aside for all but the heap, which is what is left; lays it out for the first life.
     pub(super) fn new(package: &Package<'static>, rest: Rest) -> Result<Self, LoadError> {
         let Rest { mut blocks, mapper } = rest;
         let mut take = |length: usize| {
@@ -122,7 +121,7 @@ impl Layout {
 
     /// Takes everything away and lays it out anew, data as in the image, without any buffers. What
     /// was handed over is not touched.
-    pub(super) fn lay_out(&mut self, package: &Package<'static>) -> Result<(), LoadError> {
+    pub(super) fn lay_out(&mut self, package: &Package<'static>) -> Result<(), MapError> {
         self.space.clear();
         self.regions.clear();
         self.next_buffers = BUFFERS;
@@ -145,31 +144,32 @@ impl Layout {
                     Access::Write
                 }
             };
-            self.regions.add(seen, segment.memory, access);
+            own(&mut self.regions, seen, segment.memory, access)?;
         }
         self.space.map_words(HANDOVER, &self.handover)?;
-        self.regions.add(HANDOVER, HANDOVER_LENGTH as u64, Access::Read);
+        own(&mut self.regions, HANDOVER, HANDOVER_LENGTH as u64, Access::Read)?;
         let stack = STACK_TOP - STACK_LENGTH as u64;
         self.stack.bytes().fill(0);
         self.space.map_memory(stack, &self.stack)?;
-        self.regions.add(stack, STACK_LENGTH as u64, Access::Write);
-        self.lay_out_heap();
-        Ok(())
+        own(&mut self.regions, stack, STACK_LENGTH as u64, Access::Write)?;
+        self.lay_out_heap()
     }
 
     /// The heap keeps what was written to it: an application takes it for unspecified.
-    fn lay_out_heap(&mut self) {
+    fn lay_out_heap(&mut self) -> Result<(), MapError> {
         self.heap = MemoryRanges::NONE;
         for block in self.blocks.iter().filter(|block| block.length() > 0) {
             let seen = HEAP + (block.physical().start().0 - self.base);
             let room = self.space.tables_left() >= TABLES_A_PIECE + TABLES_FOR_DEVICES;
             if room && self.space.map_memory(seen, block).is_ok() {
-                self.regions.add(seen, block.length() as u64, Access::Write);
-                self.heap.push(MemoryRange { start: address(seen), length: block.length() });
+                own(&mut self.regions, seen, block.length() as u64, Access::Write)?;
+                let range = MemoryRange { start: address(seen), length: block.length() };
+                self.heap.push(range).then_some(()).ok_or(MapError::OutOfRange)?;
             } else {
                 log::warn!("memory {} is not used: no table is left", block.physical());
             }
         }
+        Ok(())
     }
 
     /// Shows a device's buffers to the application; returns them as it sees them.
@@ -179,11 +179,16 @@ impl Layout {
         // some of it may be mapped even if not all of it could be.
         self.next_buffers += length + PAGE as u64;
         self.space.map_buffers(seen, buffers)?;
-        self.regions.add(seen, buffers.length() as u64, Access::Write);
+        own(&mut self.regions, seen, buffers.length() as u64, Access::Write)?;
         let base = core::ptr::NonNull::new(core::ptr::without_provenance_mut(address(seen)));
         let base = base.ok_or(MapError::OutOfRange)?;
         Ok(Area::new(base, buffers.count(), buffers.size()))
     }
+}
+
+/// Notes what the application may name in its calls: all that is mapped for it.
+fn own(regions: &mut Regions, seen: u64, length: u64, access: Access) -> Result<(), MapError> {
+    regions.add(seen, length, access).then_some(()).ok_or(MapError::OutOfRange)
 }
 
 /// Data as it is in the image, and zeros behind it.

@@ -85,12 +85,15 @@ impl Application {
                         log::error!("a device does not come back: {error}");
                         power::follow(policy::Answer::RestartMachine);
                     }
+                    if let Err(error) = self.layout.lay_out(&self.package) {
+                        return BootError::Application(LoadError::Map(error)).report();
+                    }
                 }
             }
         }
     }
 
-    /// Lays everything out as it was at first.
+    /// Tells it what it is started with, and puts it at its beginning. It is laid out already.
     fn prepare(&mut self, platform: &Platform) -> Result<(), LoadError> {
         let (start, counter) = (platform.start(), platform.counter());
         let length = blackbox::with_past(|restarts, faults, report| {
@@ -100,9 +103,7 @@ impl Application {
                 self.layout.hand_over(|bytes| handover::encode_again(start, past, counter, bytes))
             })
         });
-        let length = length.ok_or(LoadError::Handover)?;
-        self.layout.lay_out(&self.package)?;
-        let arguments = [layout::HANDOVER, length as u64];
+        let arguments = [layout::HANDOVER, length.ok_or(LoadError::Handover)? as u64];
         self.frame = user::first_frame(self.package.entry(), layout::STACK_TOP, arguments);
         Ok(())
     }

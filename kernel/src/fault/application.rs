@@ -37,9 +37,9 @@ pub(crate) struct ApplicationFault<'a> {
     pub(crate) stack_guard: Range<u64>,
 }
 
-/// Reports an application's fault. Returns, with the number of the restart, only if it is to be
-/// started again; otherwise the machine ends or restarts.
-pub(crate) fn application(fault: &ApplicationFault<'_>) -> u32 {
+/// Reports an application's fault. Returns only if it is to be started again; otherwise the machine
+/// ends or restarts.
+pub(crate) fn application(fault: &ApplicationFault<'_>) {
     let besides = begin();
     let answer = report(fault, besides);
     if answer != Answer::RestartApplication {
@@ -48,7 +48,6 @@ pub(crate) fn application(fault: &ApplicationFault<'_>) -> u32 {
     let restart = blackbox::with_past(|restarts, _, _| restarts);
     console::print(format_args!("restarting the application (restart {restart})\n"));
     forget();
-    restart
 }
 
 fn report(fault: &ApplicationFault<'_>, besides: Option<&str>) -> Answer {
