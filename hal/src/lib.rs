@@ -15,6 +15,7 @@ pub mod dma;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod mmio;
+pub mod protections;
 pub mod rtc;
 pub mod uart;
 pub mod virtio;

@@ -5,6 +5,7 @@ use core::fmt::Write;
 use elone_gate::{Level, MachineInfo};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::power::Hypervisor;
+use elone_hal::protections;
 use heapless::String;
 use spin::Once;
 
@@ -35,6 +36,7 @@ pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
         },
         memory: machine.memory(),
         version: VERSION,
+        protections: protections::in_force(),
     }
 }
 

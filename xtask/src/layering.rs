@@ -40,12 +40,23 @@ const HOUSE: &[Place] = &[
         name: "elone-kernel",
         imports: &[Anywhere("elone-gate"), Anywhere("elone-boards"), Anywhere("elone-hal")],
     },
-    Place { name: "elone-gate", imports: &[] },
+    Place { name: "elone-gate", imports: &[Anywhere("elone-protections")] },
     Place { name: "elone-boards", imports: &[Anywhere("elone-hal")] },
-    Place { name: "elone-hal", imports: &[InImages("elone-memory")] },
+    Place {
+        name: "elone-hal",
+        imports: &[Anywhere("elone-protections"), InImages("elone-memory")],
+    },
     Place { name: "elone-memory", imports: &[] },
+    Place { name: "elone-protections", imports: &[] },
     // Beside the house: tools of the host, which see an image only from outside.
-    Place { name: "xtask", imports: &[Anywhere("elone-gate"), Anywhere("elone-harness")] },
+    Place {
+        name: "xtask",
+        imports: &[
+            Anywhere("elone-gate"),
+            Anywhere("elone-harness"),
+            Anywhere("elone-protections"),
+        ],
+    },
     Place { name: "elone-harness", imports: &[] },
 ];
 

@@ -6,7 +6,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Start, Verbosity};
+use crate::{
+    Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Protections, Start, Verbosity,
+};
 
 /// The layout's name and number: whoever changes what is written changes this.
 const VERSION: u64 = u64::from_le_bytes(*b"ELONE\0\0\x01");
@@ -64,6 +66,7 @@ pub fn encode_again(
     writer.text(machine.interrupt_controller)?;
     writer.number(machine.memory)?;
     writer.text(machine.version)?;
+    writer.number(machine.protections.bits().into())?;
     match start.network {
         Network::Dhcp => writer.number(0)?,
         Network::Static { address, prefix, gateway, dns } => {
@@ -102,6 +105,7 @@ pub fn decode(bytes: &'static [u8]) -> Option<(Start, Counter)> {
         interrupt_controller: reader.text()?,
         memory: reader.number()?,
         version: reader.text()?,
+        protections: Protections::from_bits(u32::try_from(reader.number()?).ok()?),
     };
     let network = match reader.number()? {
         0 => Network::Dhcp,
@@ -224,6 +228,7 @@ mod tests {
             interrupt_controller: "GICv3",
             memory: 1 << 40,
             version: "elone",
+            protections: Protections::from_bits(0b1011),
         };
         let network = Network::Static {
             address: "fe80::1".parse().expect("an address"),

@@ -27,6 +27,7 @@ mod start;
 mod types;
 
 pub use area::{Area, Buffer};
+pub use elone_protections::{Protection, Protections};
 pub use error::Error;
 pub use gate::Gate;
 pub use start::{Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Start, Verbosity};

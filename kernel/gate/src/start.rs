@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
 use core::ops::Deref;
 
+use elone_protections::Protections;
+
 /// What the application is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -145,6 +147,8 @@ pub struct MachineInfo {
     pub memory: u64,
     /// The kernel's name and version.
     pub version: &'static str,
+    /// What protects it, and the application, on this core and in this build.
+    pub protections: Protections,
 }
 
 /// How the network is set up: the setting `ip=`.
@@ -191,6 +195,7 @@ mod tests {
             interrupt_controller: "none",
             memory: 0,
             version: "test",
+            protections: Protections::NONE,
         };
         Start {
             heap: MemoryRanges::NONE,

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use elone_gate::handover::{self, Counter};
-use elone_gate::{Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Start, Verbosity};
+use elone_gate::{
+    Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Protections, Start, Verbosity,
+};
 
 use super::bytes::Bytes;
 
@@ -40,6 +42,7 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
         interrupt_controller: text(bytes),
         memory: bytes.long(),
         version: text(bytes),
+        protections: Protections::from_bits(bytes.long() as u32),
     };
     let address = |bytes: &mut Bytes<'_>| match bytes.byte() % 2 {
         0 => IpAddr::V4(Ipv4Addr::from_bits(bytes.long() as u32)),

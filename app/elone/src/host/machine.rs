@@ -10,7 +10,7 @@ use std::string::{String, ToString};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use elone_gate::{Events, Level, MachineInfo, MemoryRanges, Past, Start, Verbosity};
+use elone_gate::{Events, Level, MachineInfo, MemoryRanges, Past, Protections, Start, Verbosity};
 
 use super::cable::Plug;
 use super::disk::{Disk, Image};
@@ -213,6 +213,7 @@ fn start_of(settings: &str, past: Past) -> &'static Start {
         interrupt_controller: "none",
         memory: 0,
         version: concat!("elone host ", env!("CARGO_PKG_VERSION")),
+        protections: Protections::NONE,
     };
     let network = settings::network(settings);
     let (heap, verbosity) = (MemoryRanges::NONE, Verbosity(3));
