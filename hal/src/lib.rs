@@ -17,8 +17,10 @@ pub mod fake;
 pub mod mmio;
 pub mod protections;
 pub mod rtc;
+pub mod seed;
 pub mod uart;
 pub mod virtio;
+pub mod wipe;
 
 /// Interrupt numbers and trigger modes, in the interrupt controller's own terms.
 pub use arm_gic::{IntId, Trigger};

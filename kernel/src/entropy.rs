@@ -51,6 +51,12 @@ impl Sources {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// A bit for each, as [`Source`] numbers them.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
 }
 
 impl fmt::Display for Sources {
@@ -83,6 +89,22 @@ impl Pool {
         }
     }
 
+    /// Mixes in what a source gave in words. If they are all the same it is stuck, and not counted.
+    pub fn mix_words(&mut self, source: Source, words: &[u64]) {
+        self.hash.update([source as u8]);
+        self.hash.update((size_of_val(words) as u64).to_le_bytes());
+        let mut varied = false;
+        for word in words {
+            let bytes = word.to_le_bytes();
+            self.hash.update(bytes);
+            varied |= match words {
+                [_] => bytes.iter().any(|byte| *byte != bytes[0]),
+                _ => *word != words[0],
+            };
+        }
+        self.sources.0 |= u8::from(varied) << source as u8;
+    }
+
     /// Mixes in what differs from boot to boot but may be guessed, the time above all.
     pub fn stir(&mut self, value: u64) {
         self.hash.update(value.to_le_bytes());
@@ -92,6 +114,12 @@ impl Pool {
     #[must_use]
     pub fn sources(&self) -> Sources {
         self.sources
+    }
+
+    /// All that was mixed, in 32 bytes.
+    #[must_use]
+    pub fn into_key(self) -> [u8; 32] {
+        self.hash.finalize().into()
     }
 
     /// The generator; nothing where no source has given anything.

@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod machine;
 pub mod policy;
 pub mod report;
+pub mod seed;
 pub mod settings;
 pub mod tail;
 mod text;

@@ -20,8 +20,11 @@ pub(crate) const NAME: &str = "aarch64-unknown-none";
 /// How everything in an image is compiled. What depends on this machine is added to it in
 /// [`rustflags`].
 const RUSTFLAGS: &[&str] = &[
-    // The kernel maps the image where it is linked, wherever it was loaded.
-    "-Crelocation-model=static",
+    // It runs at an address that each boot chooses anew, wherever it was loaded.
+    "-Crelocation-model=pie",
+    // Return addresses are signed, and indirect jumps land on landing pads, on cores that know how;
+    // the others take these instructions for hints.
+    "-Zbranch-protection=pac-ret,bti",
     // Rust runs with the MMU on, where memory may be accessed at any address.
     "-Ctarget-feature=-strict-align",
     // A fault's report walks the frames.
