@@ -17,6 +17,8 @@ pub mod fake;
 pub mod mmio;
 pub mod protections;
 pub mod rtc;
+#[cfg(target_os = "none")]
+mod sealed;
 pub mod seed;
 pub mod uart;
 pub mod virtio;

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use elone_protections::{Protection, Protections};
 
 /// What was put up so far.
+#[cfg_attr(target_os = "none", unsafe(link_section = ".bss.ro_after_init"))]
 static IN_FORCE: AtomicU32 = AtomicU32::new(0);
 
 /// The word that is set before the image boots; the tool finds it by its symbol.

@@ -4,6 +4,8 @@ use elone_boards::BOARD;
 use elone_gate::{Start, Verbosity};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::entry::Handoff;
+use elone_hal::arch::seal;
+use elone_hal::arch::tables::Mapper;
 use elone_hal::early_interrupt_controller;
 
 use crate::blackbox;
@@ -28,14 +30,17 @@ early_interrupt_controller!(elone_boards::BOARD);
 /// EL1, MMU on, the image mapped, boot stack, interrupts masked.
 pub(crate) fn start(handoff: Handoff) -> ! {
     let status = match bring_up(handoff) {
-        Ok((application, platform)) => application.run(platform),
+        Ok((application, platform, mapper)) => match seal::seal(mapper) {
+            Ok(()) => application.run(platform),
+            Err(error) => BootError::Map("the seal", error).report(),
+        },
         Err(error) => error.report(),
     };
     power::end(status)
 }
 
 /// Each step takes what earlier steps return, so the compiler, not a comment, keeps the order.
-fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform), BootError> {
+fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper), BootError> {
     let mut memory = Memory::take_over(handoff); // the image is mapped, nothing else is
     console::early(&BOARD, &mut memory); // from here on a panic can be read
     let machine = memory.read_machine(&BOARD)?; // RAM, devices, interrupt numbers
@@ -50,12 +55,13 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform), BootEr
     let mut devices = Devices::probe(machine, &mut memory);
     blackbox::open(memory.retained(), clock, settings.policy); // from here on faults are answered as asked
     watchdog::start(settings.watchdog); // it watches as soon as the application runs
-    let generator = sources::gather(machine, &mut devices, &clock, &settings)?;
+    let entropy = sources::gather(&mut memory.take_seed(), &mut devices, &clock, &settings)?;
+    seal::announce(); // what the application is told holds from the time at which it runs
     let info = identity::of(machine, &memory);
     identity::announce(machine, &info);
     interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note
 
-    let application = Application::load(memory).map_err(BootError::Application)?; // what is left of memory is its own
+    let (application, mapper) = Application::load(memory).map_err(BootError::Application)?; // what is left of memory is its own
     let start = Start {
         heap: application.heap(),
         machine: info,
@@ -64,5 +70,5 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform), BootEr
         verbosity: Verbosity(settings.log as u8),
         past: blackbox::past(),
     };
-    Ok((application, Platform::assemble(start, clock, generator, devices.list)))
+    Ok((application, Platform::assemble(start, clock, entropy, devices.list), mapper))
 }

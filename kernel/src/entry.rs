@@ -1,12 +1,18 @@
-//! Where the hardware layer enters the kernel: three symbols, and nothing decided here.
+//! Where the hardware layer enters the kernel: four symbols, and nothing decided here.
 #![expect(unsafe_code, reason = "symbols that the hardware layer jumps to")]
 
 use core::panic::PanicInfo;
 
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::exception::{Frame, Kind, Vector};
+use elone_hal::seed::EarlySeed;
 
-use crate::{boot, fault, interrupts, watchdog};
+use crate::{boot, fault, interrupts, seed, watchdog};
+
+#[unsafe(no_mangle)]
+fn __elone_early(tree: &mut [u8], extra: &[u64]) -> EarlySeed {
+    seed::early(tree, extra)
+}
 
 #[unsafe(no_mangle)]
 fn __elone_start(handoff: Handoff) -> ! {

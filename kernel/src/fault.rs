@@ -9,9 +9,9 @@ use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use elone_hal::arch::backtrace::{self, Backtrace};
+use elone_hal::arch::backtrace::Backtrace;
 use elone_hal::arch::exception::{Frame, Kind, Origin, Vector};
-use elone_hal::arch::{core as cpu, entry};
+use elone_hal::arch::{core as cpu, entry, stacks};
 use heapless::Vec;
 use spin::Mutex;
 
@@ -58,7 +58,7 @@ pub(crate) fn exception(frame: &Frame, vector: Vector) -> ! {
     let meanwhile = begin();
     let cause = match vector.kind {
         Kind::Synchronous => {
-            report::Cause::of(Trap::decode(frame.esr, frame.far), backtrace::stack_guard_at)
+            report::Cause::of(Trap::decode(frame.esr, frame.far), stacks::stack_guard_at)
         }
         Kind::SError => report::Cause::Late,
         Kind::Irq | Kind::Fiq => report::Cause::Uninvited,
@@ -88,6 +88,7 @@ fn interrupted(frame: &Frame, cause: report::Cause, besides: Option<&str>) -> ! 
         registers: Some((&frame.x, frame.sp)),
         program: PROGRAM,
         build: entry::build_id(),
+        base: entry::image_base() as u64,
         backtrace: &trace(Some(frame.elr), Backtrace::from(frame.x[29])),
     })
 }
@@ -100,18 +101,31 @@ pub(crate) fn panic(info: &PanicInfo<'_>) -> ! {
         Some(place) => write!(words, "panicked at {place}: {}", info.message()),
         None => write!(words, "panicked: {}", info.message()),
     };
+    found(report::Cause::Panic, words.as_str(), besides)
+}
+
+/// Reports that memory is not what it was at boot: what it is, and the page that is another. A kernel
+/// that may be somebody else's is not asked to go on.
+pub(crate) fn altered(what: &'static str, page: u64) -> ! {
+    let besides = begin();
+    found(report::Cause::Altered(what, page), "", besides)
+}
+
+/// Reports what the kernel itself has found, here and now.
+fn found(cause: report::Cause, said: &str, besides: Option<&str>) -> ! {
     let trace = trace(None, Backtrace::here());
     end(&Report {
-        cause: report::Cause::Panic,
+        cause,
         syndrome: (0, 0),
         elr: trace.first().copied().unwrap_or(0),
         spsr: 0,
         level: cpu::level(),
         besides,
-        said: words.as_str(),
+        said,
         registers: None,
         program: PROGRAM,
         build: entry::build_id(),
+        base: entry::image_base() as u64,
         backtrace: &trace,
     })
 }

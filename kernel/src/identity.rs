@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use elone_gate::{Level, MachineInfo};
+use elone_gate::{Level, MachineInfo, Protection};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::power::Hypervisor;
 use elone_hal::protections;
@@ -22,6 +22,10 @@ static FOREIGN: Once<String<40>> = Once::new();
 
 /// Finds out what there is to say.
 pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
+    // The application makes them; whether it is to, it learns from what is in force.
+    if protections::wanted(Protection::KeyedSequenceNumbers) {
+        protections::note(Protection::KeyedSequenceNumbers);
+    }
     let entered_at = level(memory.entered_at());
     MachineInfo {
         entered_at,

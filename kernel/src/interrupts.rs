@@ -156,6 +156,11 @@ pub(crate) fn happened() -> Events {
     Events(HAPPENED.swap(0, Ordering::Relaxed))
 }
 
+/// Whether something has happened that nobody was told of yet.
+pub(crate) fn has_happened() -> bool {
+    HAPPENED.load(Ordering::Relaxed) != 0
+}
+
 /// The handler: on the exception stack, interrupts masked. One line at a time: the controller raises
 /// the next one by itself, which costs less than asking it whether there is one.
 pub(crate) fn handle() {

@@ -2,6 +2,7 @@
 //! calls; what is left of memory is its heap; its end is the machine's.
 
 use elone_gate::{Level, MemoryRange, MemoryRanges};
+use elone_hal::arch::tables::Mapper;
 
 use crate::memory::{Memory, Rest};
 use crate::platform::Platform;
@@ -23,13 +24,13 @@ pub(crate) struct Application {
 
 impl Application {
     /// Gives it all memory that is left.
-    pub(crate) fn load(memory: Memory) -> Result<Self, LoadError> {
-        let Rest { blocks, .. } = memory.into_rest();
+    pub(crate) fn load(memory: Memory) -> Result<(Self, Mapper), LoadError> {
+        let Rest { blocks, mapper } = memory.into_rest();
         let mut heap = MemoryRanges::NONE;
         for block in blocks {
             heap.push(MemoryRange { start: block.start(), length: block.length() });
         }
-        Ok(Self { heap })
+        Ok((Self { heap }, mapper))
     }
 
     /// What is its alone.

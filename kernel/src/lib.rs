@@ -7,7 +7,9 @@
 pub mod allegation;
 pub mod blackbox;
 pub mod entropy;
+pub mod integrity;
 pub mod machine;
+pub mod places;
 pub mod policy;
 pub mod report;
 pub mod seed;

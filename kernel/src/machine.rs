@@ -33,8 +33,7 @@ use heapless::{String, Vec};
 
 pub use error::{MachineError, Problem, Warning};
 pub use facts::{
-    Conduit, Interrupt, InterruptController, Reservation, Rtc, Seeds, Timer, Uart, UartModel,
-    VirtioSlot,
+    Conduit, Interrupt, InterruptController, Reservation, Rtc, Timer, Uart, UartModel, VirtioSlot,
 };
 pub use memory::FreeMemory;
 pub use tree::Tree;
@@ -86,8 +85,6 @@ pub struct Machine {
     pub rtc: Option<Rtc>,
     /// Where virtio devices may be, by ascending address.
     pub virtio: Vec<VirtioSlot, VIRTIO_SLOTS>,
-    /// Random bytes from whoever started the machine.
-    pub seeds: Seeds,
     /// How many cores there are, this one among them.
     pub cores: u32,
     bootargs: String<BOOTARGS>,

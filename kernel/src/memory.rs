@@ -13,6 +13,7 @@ use elone_hal::arch::tables::{MapError, Mapper};
 use elone_hal::arch::unclaimed::Unclaimed;
 use elone_hal::dma::DmaPool;
 use elone_hal::mmio::Window;
+use elone_hal::seed::EarlySeed;
 use heapless::Vec;
 use spin::Once;
 
@@ -55,6 +56,11 @@ impl Memory {
         self.handoff.entered_at()
     }
 
+    /// What was collected of entropy before the kernel began; once.
+    pub(crate) fn take_seed(&mut self) -> EarlySeed {
+        self.handoff.take_seed()
+    }
+
     /// Reads the device tree, from where the loader says or, if nobody says, where the board has
     /// it. It stays mapped, for good: its strings are used for as long as the machine runs.
     pub(crate) fn read_machine(&mut self, board: &Early) -> Result<&'static Machine, BootError> {
@@ -79,6 +85,10 @@ impl Memory {
     /// left alone.
     pub(crate) fn claim(&mut self, machine: &Machine) -> Result<(), BootError> {
         let free = machine.free_memory([self.handoff.image(), self.tree, self.guess]);
+        let ends = |range: &PhysicalRange| (range.start().0, range.end().0);
+        let first = free.iter().map(|range| ends(range).0).min().unwrap_or_default();
+        let last = free.iter().map(|range| ends(range).1).max().unwrap_or_default();
+        self.mapper.place_ram(PhysicalRange::new(first, last - first).unwrap_or_default());
         let retained = free.iter().rfind(|range| range.length() > blackbox::PAGES as u64).copied();
         for range in free {
             match self.mapper.ram(range) {
@@ -113,7 +123,7 @@ impl Memory {
 
     /// Takes memory that devices read and write, at least `length` bytes, for good.
     pub(crate) fn dma_pool(&mut self, length: usize) -> Option<DmaPool> {
-        self.frames.dma_pool(length, &self.mapper)
+        self.frames.dma_pool(length, &mut self.mapper)
     }
 
     /// Gives up all that is left, for the application.
@@ -142,7 +152,6 @@ impl Memory {
 /// What the kernel does not need: memory, in ascending order, and the map in which it has its names.
 pub(crate) struct Rest {
     pub(crate) blocks: Vec<Unclaimed, BLOCKS>,
-    #[cfg_attr(not(elone_contained), expect(dead_code, reason = "joined, nothing more is mapped"))]
     pub(crate) mapper: Mapper,
 }
 

@@ -20,16 +20,16 @@ use {elone_gate::handover::Counter, elone_hal::virtio::ProbeError};
 use crate::clock::Clock;
 use crate::console;
 use crate::devices::{self, DEVICES, Device, Driver};
-use crate::entropy::Generator;
+use crate::sources::Entropy;
 use crate::transfers::{complete, receive, refusal, send};
-use crate::{fault, interrupts, power, watchdog};
+use crate::{fault, integrity, interrupts, power, watchdog};
 use heapless::Vec;
 
 /// Everything that an application can ask for.
 pub(crate) struct Platform {
     start: Start,
     clock: Clock,
-    generator: Mutex<Generator>,
+    entropy: &'static Mutex<Entropy>,
     devices: Vec<Device, DEVICES>,
     /// Which devices have an owner, a bit a handle.
     claimed: AtomicU32,
@@ -51,13 +51,13 @@ impl Platform {
     pub(crate) fn assemble(
         start: Start,
         clock: Clock,
-        generator: Generator,
+        entropy: &'static Mutex<Entropy>,
         devices: Vec<Device, DEVICES>,
     ) -> &'static Self {
         PLATFORM.call_once(|| Self {
             start,
             clock,
-            generator: Mutex::new(generator),
+            entropy,
             devices,
             claimed: AtomicU32::new(0),
             alarm: AtomicBool::new(false),
@@ -158,12 +158,37 @@ impl Platform {
     /// Sleeps until something happens, or until `deadline`. The timer is the watchdog's else.
     fn sleep(&self, deadline: Option<Nanoseconds>) -> Events {
         let is_set = watchdog::rest() | self.alarm.swap(deadline.is_some(), Ordering::Relaxed);
-        match deadline {
-            Some(deadline) => self.clock.set_alarm(deadline),
-            None if is_set => self.clock.clear_alarm(),
-            None => {}
+        loop {
+            let check = integrity::due();
+            let check = check.filter(|check| deadline.is_none_or(|deadline| *check < deadline));
+            match check.or(deadline) {
+                Some(alarm) => self.clock.set_alarm(alarm),
+                None if is_set => self.clock.clear_alarm(),
+                None => {}
+            }
+            let events = interrupts::sleep();
+            if check.is_none() {
+                return events;
+            }
+            // The alarm was the check's, and nobody else is told of it.
+            self.clock.clear_alarm();
+            let events = Events(events.with(interrupts::happened()).0 & !Events::DEADLINE.0);
+            if deadline.is_some_and(|deadline| deadline <= self.clock.now()) {
+                return events.with(Events::DEADLINE);
+            }
+            if !events.is_empty() {
+                return events;
+            }
+            self.check(deadline);
         }
-        interrupts::sleep()
+    }
+
+    /// Compares memory with what it was, for as long as that is due and nothing happens.
+    fn check(&self, deadline: Option<Nanoseconds>) {
+        if let Some(deadline) = deadline {
+            self.clock.set_alarm(deadline);
+        }
+        while !interrupts::has_happened() && integrity::compare_one(self.clock.now()) {}
     }
 }
 
@@ -196,12 +221,17 @@ impl Gate for Kernel {
 
     fn wait(&self, deadline: Option<Nanoseconds>) -> Events {
         let platform = platform();
-        let happened = interrupts::happened();
+        let (happened, now) = (interrupts::happened(), platform.clock.now());
         let ready = match deadline {
-            Some(deadline) if deadline <= platform.clock.now() => happened.with(Events::DEADLINE),
+            Some(deadline) if deadline <= now => happened.with(Events::DEADLINE),
             _ => happened.with(platform.arm()),
         };
-        let events = if ready.is_empty() { platform.sleep(deadline) } else { ready };
+        let events = if ready.is_empty() {
+            platform.sleep(deadline)
+        } else {
+            integrity::compare_some(now);
+            ready
+        };
         watchdog::kick();
         events
     }
@@ -215,7 +245,8 @@ impl Gate for Kernel {
     }
 
     fn entropy(&self, bytes: &mut [u8]) -> Result<(), Error> {
-        platform().generator.lock().fill(bytes)
+        let platform = platform();
+        platform.entropy.lock().fill(bytes, platform.clock.now())
     }
 
     fn device(&self, class: DeviceClass, index: u8) -> Result<DeviceInfo, Error> {
@@ -288,7 +319,7 @@ impl Platform {
     /// a group's (IEEE 802, section 8.2). Without entropy, always the same.
     fn made_up_mac(&self) -> [u8; 6] {
         let mut mac = [0; 6];
-        let _unchanged = self.generator.lock().fill(&mut mac);
+        let _unchanged = self.entropy.lock().fill(&mut mac, self.clock.now());
         mac[0] = mac[0] & !0b01 | 0b10;
         mac
     }

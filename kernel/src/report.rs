@@ -49,6 +49,8 @@ pub struct Report<'a> {
     pub program: &'a str,
     /// The build of that program.
     pub build: &'a [u8],
+    /// Where the lowest address of that program lies.
+    pub base: u64,
     /// Where it came from, innermost first.
     pub backtrace: &'a [u64],
 }
@@ -59,6 +61,8 @@ impl Display for Report<'_> {
         write!(f, "FAULT class={} ", self.cause.class())?;
         if self.cause.has_syndrome() {
             write!(f, "esr={esr:#010x} far={far:#018x} ")?;
+        } else if let Cause::Altered(_, page) = self.cause {
+            write!(f, "esr=0x0 far={page:#018x} ")?;
         } else {
             f.write_str("esr=0x0 far=0x0 ")?;
         }
@@ -83,7 +87,7 @@ impl Display for Report<'_> {
         for byte in self.build {
             write!(f, "{byte:02x}")?;
         }
-        f.write_str("\n  backtrace")?;
+        write!(f, "\n  base {:#x}\n  backtrace", self.base)?;
         for address in self.backtrace {
             write!(f, " {address:#x}")?;
         }
@@ -163,6 +167,7 @@ mod tests {
             registers: Some((&X, 0x48_1f30)),
             program: "application",
             build: &[0x5d, 0x41],
+            base: 0x40_0000,
             backtrace: &[0x40_12a4, 0x40_0f10],
         }
     }
@@ -190,6 +195,7 @@ mod tests {
              sp  0000000000481f30\n  \
              program application\n  \
              build 5d41\n  \
+             base 0x400000\n  \
              backtrace 0x4012a4 0x400f10\n";
         let [console, end] = text.for_console();
         assert!(console.ends_with(rest) && end == "END FAULT\n", "{}", text.whole());
@@ -204,6 +210,17 @@ mod tests {
         let line = "FAULT class=panic esr=0x0 far=0x0 elr=0x00000000004012a4 ";
         assert!(text.whole().starts_with(line), "{}", text.whole());
         assert!(!text.whole().contains("  x0") && !text.whole().contains("said:"));
+    }
+
+    #[test]
+    fn an_alteration_has_an_address_and_no_syndrome() {
+        let cause = Cause::Altered("text", 0xffff_8000_0020_1000);
+        let text = composed(&Report { cause, level: 1, registers: None, ..report("") }, b"");
+        let begin = "FAULT class=integrity esr=0x0 far=0xffff800000201000 elr=0x00000000004012a4 \
+             spsr=0x80000000 level=EL1\n  \
+             text at 0xffff800000201000 is not what it was at boot\n  \
+             program application\n";
+        assert!(text.whole().starts_with(begin), "{}", text.whole());
     }
 
     #[test]

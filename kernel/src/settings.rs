@@ -9,6 +9,7 @@
 //! | `on-fault=restart-app`, `reset`, `off`, `halt` | what follows a fault, a panic or a hang: the application is started again (`restart-app`, and so it is without a word; where it is linked with the kernel the machine restarts), the machine restarts, is switched off, or stays as it is |
 //! | `fault-limit=FAULTS/SECONDS`, `none` | which fault within how many seconds ends the machine with status 101 instead of a restart; `5/60` without a word |
 //! | `watchdog=SECONDS`, `off` | how long the application may run without waiting for anything before it is taken to hang; 10 without a word |
+//! | `integrity=SECONDS`, `off` | how often code, constants and page tables are compared with what they were at boot; every 60 without a word |
 //! | `require-entropy` | no boot without a source of entropy |
 //! | `app.NAME=VALUE` | the application's own; the kernel passes it on as it is |
 //!
@@ -37,6 +38,9 @@ pub struct Settings {
     /// How long the application may run without waiting, in seconds: 1 to [`LONGEST_WATCH`]. `None`
     /// for as long as it likes.
     pub watchdog: Option<u32>,
+    /// How often memory that must not change is compared with what it was at boot, in seconds: 1 to
+    /// [`LONGEST_WATCH`]. `None` for never.
+    pub integrity: Option<u32>,
     /// Whether to refuse to boot where there is no entropy.
     pub require_entropy: bool,
 }
@@ -51,6 +55,7 @@ impl Default for Settings {
                 limit: Some(FaultLimit { faults: 5, seconds: 60 }),
             },
             watchdog: Some(10),
+            integrity: Some(60),
             require_entropy: false,
         }
     }
@@ -131,8 +136,10 @@ impl Settings {
                     .ok_or(bad("\"none\" or FAULTS/SECONDS, 1 to 16 faults in 1 second or more"))?;
             }
             ("watchdog", value) => {
-                self.watchdog =
-                    value.and_then(watchdog).ok_or(bad("\"off\" or SECONDS, 1 to 86400"))?;
+                self.watchdog = value.and_then(period).ok_or(bad(PERIOD))?;
+            }
+            ("integrity", value) => {
+                self.integrity = value.and_then(period).ok_or(bad(PERIOD))?;
             }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),
@@ -145,8 +152,10 @@ impl Settings {
     }
 }
 
-/// The longest period of the watchdog, in seconds: a day.
+/// The longest period of whatever watches, in seconds: a day.
 pub const LONGEST_WATCH: u32 = 86_400;
+/// What the value of such a setting is.
+const PERIOD: &str = "\"off\" or SECONDS, 1 to 86400";
 
 /// Reads the value of `fault-limit=`.
 fn fault_limit(value: &str) -> Option<Option<FaultLimit>> {
@@ -160,8 +169,8 @@ fn fault_limit(value: &str) -> Option<Option<FaultLimit>> {
     possible.then_some(Some(FaultLimit { faults, seconds }))
 }
 
-/// Reads the value of `watchdog=`.
-fn watchdog(value: &str) -> Option<Option<u32>> {
+/// Reads the value of `watchdog=` or `integrity=`.
+fn period(value: &str) -> Option<Option<u32>> {
     if value == "off" {
         return Some(None);
     }

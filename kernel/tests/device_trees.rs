@@ -21,8 +21,6 @@ struct Expected {
     timer: Trigger,
     psci: Conduit,
     rtc: Rtc,
-    /// Whether there is a `kaslr-seed` that is not zero, and how long `rng-seed` is.
-    seeds: (bool, usize),
     bootargs: &'static str,
 }
 
@@ -71,7 +69,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x4000_1000, 0x1000)),
-        seeds: (false, 64),
         bootargs: FIRECRACKER_ARGS,
     },
     Expected {
@@ -85,7 +82,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x4000_1000, 0x1000)),
-        seeds: (false, 64),
         bootargs: "console=ttyS0 dumpdtb earlycon=uart,mmio,0x40002000",
     },
     Expected {
@@ -99,7 +95,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x4000_1000, 0x1000)),
-        seeds: (false, 64),
         bootargs: FIRECRACKER_ARGS,
     },
     Expected {
@@ -113,7 +108,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x4000_1000, 0x1000)),
-        seeds: (false, 64),
         bootargs: FIRECRACKER_ARGS,
     },
     Expected {
@@ -127,7 +121,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Mc146818(range(0x0101_0000, 2)),
-        seeds: (false, 0),
         bootargs: KVMTOOL_ARGS,
     },
     Expected {
@@ -141,7 +134,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Mc146818(range(0x0101_0000, 2)),
-        seeds: (false, 0),
         bootargs: " console=ttyS0 root=/dev/vda rw  dumpdtb",
     },
     Expected {
@@ -155,7 +147,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Mc146818(range(0x0101_0000, 2)),
-        seeds: (false, 0),
         bootargs: KVMTOOL_ARGS,
     },
     Expected {
@@ -169,7 +160,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Mc146818(range(0x0101_0000, 2)),
-        seeds: (false, 0),
         bootargs: KVMTOOL_ARGS,
     },
     Expected {
@@ -183,7 +173,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "dumpdtb",
     },
     Expected {
@@ -197,7 +186,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "dumpdtb",
     },
     Expected {
@@ -211,7 +199,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "dumpdtb",
     },
     Expected {
@@ -225,7 +212,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "",
     },
     Expected {
@@ -239,7 +225,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "",
     },
     Expected {
@@ -253,7 +238,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Hvc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "",
     },
     Expected {
@@ -267,7 +251,6 @@ const TREES: &[Expected] = &[
         timer: Trigger::Level,
         psci: Conduit::Smc,
         rtc: Rtc::Pl031(range(0x0901_0000, 0x1000)),
-        seeds: (true, 32),
         bootargs: "",
     },
 ];
@@ -297,8 +280,6 @@ fn every_tree_is_read_as_it_is() {
         assert_eq!(u32::from(timer.virtual_timer.id), 27, "{name}");
         assert_eq!(machine.psci, Some(expected.psci), "{name}");
         assert_eq!(machine.rtc, Some(expected.rtc), "{name}");
-        let seeds = (machine.seeds.kaslr.is_some(), machine.seeds.rng.len());
-        assert_eq!(seeds, expected.seeds, "{name}");
         assert_eq!(machine.bootargs(), expected.bootargs, "{name}");
     }
 }
@@ -319,34 +300,6 @@ fn controller(expected: &Controller) -> InterruptController {
 
 fn uart((model, start, length, id, trigger): (UartModel, u64, u64, IntId, Trigger)) -> Uart {
     Uart { model, registers: range(start, length), interrupt: Some(Interrupt { id, trigger }) }
-}
-
-#[test]
-fn the_seeds_are_where_they_are_said_to_be() {
-    for (name, bytes) in fixtures() {
-        let machine = Machine::read(&bytes).expect(&name);
-        let seeds: Vec<_> =
-            machine.seeds.places().iter().map(|place| &bytes[place.clone()]).collect();
-        match machine.seeds.kaslr {
-            Some(seed) => {
-                assert_eq!(seeds, [&seed.to_be_bytes()[..], &machine.seeds.rng[..]], "{name}");
-            }
-            None => assert!(
-                seeds == [&[0; 8][..]] || seeds == [&machine.seeds.rng[..]],
-                "{name}: kvmtool's is zero, and Firecracker has only the other one"
-            ),
-        }
-    }
-}
-
-#[test]
-fn the_seeds_can_be_forgotten_and_are_never_shown() {
-    let (name, bytes) = fixtures().pop().expect("there is one");
-    let mut machine = Machine::read(&bytes).expect(&name);
-    assert!(format!("{machine:?}").contains("Seeds(kaslr: true, rng: 32 bytes)"));
-    machine.seeds.wipe();
-    assert_eq!((machine.seeds.kaslr, machine.seeds.rng.len()), (None, 0));
-    assert_eq!(machine.seeds.places().len(), 2);
 }
 
 #[test]

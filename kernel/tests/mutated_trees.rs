@@ -4,78 +4,15 @@
 
 mod common;
 
-use common::{Writer, fixtures, range};
+use common::{Writer, below, fixtures, mutate, range};
 use dtoolkit::Node as _;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use elone_kernel::machine::{Machine, MachineError};
 use rand_chacha::ChaCha8Rng;
-use rand_core::{RngCore, SeedableRng};
+use rand_core::SeedableRng;
 
 /// How many trees are tried.
 const TREES: usize = 100_000;
-
-/// A number below `limit`, which is not zero.
-fn below(random: &mut ChaCha8Rng, limit: usize) -> usize {
-    random.next_u32() as usize % limit
-}
-
-/// Values that code like this goes wrong at.
-const INTERESTING: [u32; 16] = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    8,
-    9,
-    40,
-    0x7f,
-    0x7fff_ffff,
-    0x8000_0000,
-    0xffff_fff0,
-    0xffff_fffc,
-    0xffff_fffe,
-    u32::MAX,
-];
-
-/// Makes something wrong with a tree.
-fn mutate(tree: &mut Vec<u8>, random: &mut ChaCha8Rng) {
-    let length = tree.len();
-    if length < 64 {
-        return;
-    }
-    match below(random, 8) {
-        0 => tree[below(random, length)] ^= 1 << below(random, 8),
-        1 => tree[below(random, length)] = random.next_u32() as u8,
-        2 => tree.truncate(below(random, length)),
-        // A field of the header.
-        3 => set_word(tree, below(random, 10), random),
-        // A word of the structure block: a token, a length, a name's offset, a value.
-        4 | 5 => set_word(tree, 14 + below(random, (length - 60) / 4), random),
-        6 => {
-            let count = 1 + below(random, 64.min(length - 1));
-            let from = below(random, length - count);
-            let to = below(random, length - count);
-            tree.copy_within(from..from + count, to);
-        }
-        // A block of words taken out, so that tokens stand where they should not.
-        _ => {
-            let start = below(random, length / 4 - 8) * 4;
-            let count = 4 * (1 + below(random, 7));
-            tree.copy_within(start + count.., start);
-        }
-    }
-}
-
-fn set_word(tree: &mut [u8], word: usize, random: &mut ChaCha8Rng) {
-    let value = match below(random, 4) {
-        0 => random.next_u32(),
-        1 => tree.len() as u32 - below(random, 8) as u32,
-        _ => INTERESTING[below(random, INTERESTING.len())],
-    };
-    tree[word * 4..word * 4 + 4].copy_from_slice(&value.to_be_bytes());
-}
 
 /// What is true of every machine, however odd its tree.
 fn check(machine: &Machine) {

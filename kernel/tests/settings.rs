@@ -43,6 +43,7 @@ fn nothing_means_the_defaults() {
                 limit: Some(FaultLimit { faults: 5, seconds: 60 }),
             },
             watchdog: Some(10),
+            integrity: Some(60),
             require_entropy: false,
         };
         assert_eq!(good(bootargs), expected);
@@ -313,20 +314,26 @@ fn faults_are_limited_as_asked() {
     assert_eq!(parse("fault-limit").1.len(), 1);
 }
 
+type Period = fn(&Settings) -> Option<u32>;
+
 #[test]
-fn the_watchdog_watches_as_long_as_asked() {
-    for (value, expected) in
-        [("off", None), ("1", Some(1)), ("60", Some(60)), ("86400", Some(86_400))]
-    {
-        assert_eq!(good(&format!("watchdog={value}")).watchdog, expected, "{value}");
+fn what_watches_does_so_as_often_as_asked() {
+    let all: [(&str, Period); 2] =
+        [("watchdog", |settings| settings.watchdog), ("integrity", |settings| settings.integrity)];
+    for (name, period) in all {
+        for (value, expected) in
+            [("off", None), ("1", Some(1)), ("60", Some(60)), ("86400", Some(86_400))]
+        {
+            assert_eq!(period(&good(&format!("{name}={value}"))), expected, "{name}={value}");
+        }
+        for value in ["", "0", "-1", "+1", "86401", "1.5", "never", "10s", "99999999999999"] {
+            let (settings, reports) = parse(&format!("{name}={value}"));
+            assert_eq!(settings, Settings::default(), "{name}={value}");
+            let expected = format!(
+                "bad value {value:?} for {name:?}: expected \"off\" or SECONDS, 1 to 86400"
+            );
+            assert_eq!(reports, [expected]);
+        }
+        assert_eq!(parse(name).1.len(), 1);
     }
-    for value in ["", "0", "-1", "+1", "86401", "1.5", "never", "10s", "99999999999999"] {
-        let (settings, reports) = parse(&format!("watchdog={value}"));
-        assert_eq!(settings, Settings::default(), "{value}");
-        let expected = format!(
-            "bad value {value:?} for \"watchdog\": expected \"off\" or SECONDS, 1 to 86400"
-        );
-        assert_eq!(reports, [expected]);
-    }
-    assert_eq!(parse("watchdog").1.len(), 1);
 }

@@ -9,11 +9,14 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use elone_harness::Mode;
 
-use crate::WrongArgument;
+use crate::{WrongArgument, attack};
 use crate::flatten::flatten;
-use crate::link::{self, Kernel};
+use crate::link::{self, Linker};
+use crate::scan;
+use crate::scratch::Scratch;
+use crate::seed::{self, Seed};
 use crate::target;
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain::{self, Purpose, Toolchain};
 use crate::workspace::{Kind, Program, Workspace};
 
 /// Build images that boot
@@ -27,7 +30,8 @@ use crate::workspace::{Kind, Program, Workspace};
 Examples:
   cargo xtask build gateway
   cargo xtask build gateway --contained
-  cargo xtask build hello echo --profile unikernel")]
+  cargo xtask build hello echo --profile unikernel
+  cargo xtask build gateway --seed 0x5eed           the same image, of the same source")]
 pub(crate) struct Arguments {
     /// The applications to build
     #[arg(required = true, value_name = "APP")]
@@ -39,6 +43,8 @@ pub(crate) struct Arguments {
     profile: Option<Profile>,
     #[command(flatten)]
     mode: ModeOption,
+    #[command(flatten)]
+    seed: seed::Options,
     #[command(flatten)]
     toolchain: toolchain::Options,
 }
@@ -94,14 +100,28 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         elone_harness::Board::find(&workspace.boards(), board).map_err(WrongArgument)?;
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
-    let mode = arguments.mode.mode();
-    for image in images(&workspace, &toolchain, mode, &programs, arguments.profile)? {
+    let order = Order {
+        mode: arguments.mode.mode(),
+        profile: arguments.profile,
+        seed: arguments.seed.seed()?,
+    };
+    let directory = workspace.images(&toolchain);
+    for image in order.images(&workspace, &toolchain, &programs, &directory)? {
         println!("{}", image.display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds programs, those of a profile in one go, and returns their images' paths.
+/// How programs are to be built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) mode: Mode,
+    /// One for all, instead of each program's own.
+    pub(crate) profile: Option<Profile>,
+    pub(crate) seed: Seed,
+}
+
+/// Builds programs in a layout that there never was, and returns their images' paths.
 pub(crate) fn images(
     workspace: &Workspace,
     toolchain: &Toolchain,
@@ -109,28 +129,47 @@ pub(crate) fn images(
     programs: &[&Program],
     profile: Option<Profile>,
 ) -> Result<Vec<PathBuf>> {
-    let images = workspace.images(toolchain);
-    fs::create_dir_all(&images)?;
-    let profile_of = |program: &Program| profile.unwrap_or(Profile::of(program.kind));
-    for profile in [Profile::Release, Profile::Unikernel] {
-        let several: Vec<_> =
-            programs.iter().copied().filter(|program| profile_of(program) == profile).collect();
-        if several.is_empty() {
-            continue;
-        }
-        compile(workspace, toolchain, mode, &several, profile)?;
-        let outputs = target::outputs(workspace, toolchain, mode, profile.name());
-        match mode {
-            Mode::Joined => several.iter().try_for_each(|program| {
-                finish(&images, &program.name, &outputs.join(&program.name))
-            })?,
-            Mode::Contained => {
-                let kernel = Kernel::compile(workspace, toolchain, profile.name())?;
-                contain(&kernel, &several, &outputs, &images)?;
+    let seed = seed::Options::default().seed()?;
+    let directory = workspace.images(toolchain);
+    Order { mode, profile, seed }.images(workspace, toolchain, programs, &directory)
+}
+
+impl Order {
+    /// Builds programs, those of a profile in one go, and returns their images' paths below
+    /// `images`.
+    pub(crate) fn images(
+        &self,
+        workspace: &Workspace,
+        toolchain: &Toolchain,
+        programs: &[&Program],
+        images: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        // What can be weakened is for attacks alone.
+        let others = programs.iter().any(|program| program.name != attack::PROGRAM);
+        ensure!(toolchain.purpose == Purpose::Use || !others, "only {} is attacked", attack::PROGRAM);
+        fs::create_dir_all(images)?;
+        let scratch = Scratch::claim(&workspace.target().join(toolchain.place("link")))?;
+        let linker = Linker::new(workspace, toolchain, self.seed, &scratch.directory)?;
+        let profile_of = |program: &Program| self.profile.unwrap_or(Profile::of(program.kind));
+        for profile in [Profile::Release, Profile::Unikernel] {
+            let several: Vec<_> =
+                programs.iter().copied().filter(|program| profile_of(program) == profile).collect();
+            if several.is_empty() {
+                continue;
+            }
+            compile(workspace, toolchain, self.mode, &several, profile)?;
+            let objects = target::outputs(workspace, toolchain, self.mode, profile.name());
+            match self.mode {
+                Mode::Joined => join(&linker, &several, &objects, images)?,
+                Mode::Contained => {
+                    let kernel = link::kernel(workspace, toolchain, profile.name())?;
+                    contain(&linker, &kernel, &several, &objects, images)?;
+                }
             }
         }
+        let image = |program: &&Program| images.join(format!("{}.img", stem(program, self.mode)));
+        Ok(programs.iter().map(image).collect())
     }
-    Ok(programs.iter().map(|program| images.join(format!("{}.img", stem(program, mode)))).collect())
 }
 
 /// What an image's files are called, up to the dot.
@@ -157,26 +196,49 @@ fn compile(
     Ok(())
 }
 
-/// Links applications with a kernel, and makes their images.
-fn contain(kernel: &Kernel, programs: &[&Program], outputs: &Path, images: &Path) -> Result<()> {
+/// Links applications that are joined with the kernel already, and makes their images.
+fn join(linker: &Linker, programs: &[&Program], objects: &Path, images: &Path) -> Result<()> {
+    linked(programs, |program| {
+        let image = linker.joined(&objects.join(&program.name))?;
+        scan::check(&program.name, &image)?;
+        finish(images, &stem(program, Mode::Joined), &image)
+    })
+}
+
+/// Links applications, and the kernel with each, and makes their images.
+fn contain(
+    linker: &Linker,
+    kernel: &Path,
+    programs: &[&Program],
+    objects: &Path,
+    images: &Path,
+) -> Result<()> {
+    linked(programs, |program| {
+        let application = linker.application(&objects.join(&program.name))?;
+        let image = linker.contained(kernel, &application)?;
+        scan::check(&program.name, &application)?;
+        scan::check(&program.name, &image)?;
+        let stem = stem(program, Mode::Contained);
+        finish(images, &stem, &image)?;
+        write(&images.join(format!("{stem}.app.elf")), &application)
+    })
+}
+
+/// Does a program's last link for each, and says how long it all took.
+fn linked(programs: &[&Program], link: impl Fn(&Program) -> Result<()>) -> Result<()> {
     let begin = Instant::now();
     for program in programs {
-        let application = outputs.join(&program.name);
-        let linked = kernel.link(&program.name, &application)?;
-        let stem = stem(program, Mode::Contained);
-        finish(images, &stem, &linked)?;
-        write(&images.join(format!("{stem}.app.elf")), &link::read(&application)?)?;
+        link(program).with_context(|| format!("linking {}", program.name))?;
     }
     let (count, seconds) = (programs.len(), begin.elapsed().as_secs_f32());
-    eprintln!("packed and linked with the kernel: {count} in {seconds:.1} s");
+    eprintln!("linked: {count} in {seconds:.1} s");
     Ok(())
 }
 
-/// Makes the image called `stem` from the linker's output.
-fn finish(images: &Path, stem: &str, linked: &Path) -> Result<()> {
-    let linked = link::read(linked)?;
-    let flat = flatten(&linked).with_context(|| format!("the image of {stem}"))?;
-    write(&images.join(format!("{stem}.elf")), &linked)?;
+/// Writes the image called `stem`, and the ELF file that it is made from.
+fn finish(images: &Path, stem: &str, linked: &[u8]) -> Result<()> {
+    let flat = flatten(linked).context("its image")?;
+    write(&images.join(format!("{stem}.elf")), linked)?;
     write(&images.join(format!("{stem}.img")), &flat)
 }
 

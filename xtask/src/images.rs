@@ -1,13 +1,14 @@
 //! Images for the system tests: built in one go where all are needed, else when asked for.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use elone_harness::{Images, Mode};
 
-use crate::build;
+use crate::build::Order;
+use crate::seed::Seed;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Program, Workspace};
 
@@ -17,13 +18,27 @@ use crate::workspace::{Program, Workspace};
 pub(crate) struct Builder {
     workspace: Arc<Workspace>,
     toolchain: Toolchain,
+    seed: Seed,
+    /// Where they are put: what else is built at the same time, in other layouts, is not.
+    directory: PathBuf,
     built: Mutex<HashMap<(String, Mode), Result<PathBuf, String>>>,
 }
 
 impl Builder {
-    pub(crate) fn new(workspace: &Arc<Workspace>, toolchain: &Toolchain) -> Self {
+    pub(crate) fn new(
+        workspace: &Arc<Workspace>,
+        toolchain: &Toolchain,
+        seed: Seed,
+        directory: &Path,
+    ) -> Self {
         let (workspace, toolchain) = (Arc::clone(workspace), toolchain.clone());
-        Self { workspace, toolchain, built: Mutex::default() }
+        Self {
+            workspace,
+            toolchain,
+            seed,
+            directory: directory.to_owned(),
+            built: Mutex::default(),
+        }
     }
 
     /// Builds all there are in a mode, side by side. What does not build is reported by who asks for
@@ -38,7 +53,8 @@ impl Builder {
     }
 
     fn images(&self, programs: &[&Program], mode: Mode) -> Result<Vec<PathBuf>> {
-        build::images(&self.workspace, &self.toolchain, mode, programs, None)
+        let order = Order { mode, profile: None, seed: self.seed };
+        order.images(&self.workspace, &self.toolchain, programs, &self.directory)
     }
 
     fn build(&self, name: &str, mode: Mode) -> Result<PathBuf> {

@@ -39,7 +39,7 @@ pub(crate) enum Permission {
 }
 
 /// Options of every command that may have to install something.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
     /// Install nothing: print the commands that would, and end with 2

@@ -5,26 +5,33 @@
 //! what is missing. Nothing asks a question; where something cannot be had, the commands that would
 //! get it are printed.
 
+mod attack;
 mod bench;
 mod build;
 mod check;
 mod debugger;
+mod diversity;
 mod emulator;
 mod flatten;
 mod images;
 mod install;
 mod layering;
+mod layout;
 mod link;
 #[cfg(test)]
 mod made_up;
 mod miri;
+mod names;
 mod packages;
 mod program;
+mod program_file;
 mod promises;
 mod report;
 mod run;
 mod rustup;
+mod scan;
 mod scratch;
+mod seed;
 mod size;
 mod symbols;
 mod systems;
@@ -58,6 +65,7 @@ Examples:
   cargo xtask run hello                    boot the smallest application
   cargo xtask test                         run every test
   cargo xtask check                        what a change has to pass before it is sent
+  cargo xtask attack                       try every promise, and that it is needed
   cargo xtask bench                        what it takes and gives, measured
   cargo xtask report console.txt           what the faults in a console mean
 
@@ -79,6 +87,9 @@ enum Command {
     Test(test::Arguments),
     Check(check::Arguments),
     Size(size::Arguments),
+    Layout(layout::Arguments),
+    Scan(scan::Arguments),
+    Attack(attack::Arguments),
     Bench(bench::Arguments),
     Report(report::Arguments),
 }
@@ -115,6 +126,9 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Test(arguments) => test::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
         Command::Size(arguments) => size::main(&arguments),
+        Command::Layout(arguments) => layout::main(&arguments),
+        Command::Scan(arguments) => scan::main(&arguments),
+        Command::Attack(arguments) => attack::main(&arguments),
         Command::Bench(arguments) => bench::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
     }

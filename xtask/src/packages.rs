@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use elone_gate::package::{self, LONGEST, Package, Segment};
+use elone_gate::package::{self, Content, LONGEST, Package, Segment};
 use elone_harness::{Board, Context, Machine, Mode, Modes, Pace, Scenario};
 
 /// Every such test.
@@ -31,7 +31,8 @@ const VERSION: usize = 8;
 const MODE: usize = 12;
 const COUNT: usize = 24;
 const LENGTH: usize = 32;
-const TEXT: usize = 64;
+const RELOCATIONS: usize = 64;
+const TEXT: usize = 72;
 const CONSTANTS: usize = TEXT + 40;
 const ADDRESS: usize = 0;
 const MEMORY: usize = 8;
@@ -46,19 +47,16 @@ struct Damage {
     reason: &'static str,
 }
 
+/// A number in a package, instead of the one that was there.
+fn word(name: &'static str, at: usize, number: u64, reason: &'static str) -> Damage {
+    Damage { name, at, bytes: number.to_le_bytes().to_vec(), reason }
+}
+
+fn half(name: &'static str, at: usize, number: u32, reason: &'static str) -> Damage {
+    Damage { name, at, bytes: number.to_le_bytes().to_vec(), reason }
+}
+
 fn damages(length: usize) -> Vec<Damage> {
-    let word = |name, at, number: u64, reason| Damage {
-        name,
-        at,
-        bytes: number.to_le_bytes().to_vec(),
-        reason,
-    };
-    let half = |name, at, number: u32, reason| Damage {
-        name,
-        at,
-        bytes: number.to_le_bytes().to_vec(),
-        reason,
-    };
     vec![
         word("absent", 0, 0, "not a package"),
         half("other-version", VERSION, 99, "packed in an unknown form (99)"),
@@ -68,22 +66,35 @@ fn damages(length: usize) -> Vec<Damage> {
         word("too-large", LENGTH, LONGEST + 1, "too large: "),
         half("empty", COUNT, 0, "it has no segments"),
         half("writable-text", TEXT + ACCESS, 7, "segment 0: writable and executable"),
-        word("misaligned", TEXT + ADDRESS, 0x40_0008, "segment 0: misaligned address 0x400008"),
+        word("misaligned", TEXT + ADDRESS, 8, "segment 0: misaligned address 0x8"),
         word("misplaced", TEXT + OFFSET, 4104, "segment 0: misaligned contents at 0x1008"),
-        word(
-            "overlapping",
-            CONSTANTS + ADDRESS,
-            0x40_0000,
-            "segment 1: at 0x400000 it overlaps the segment before it",
-        ),
-        word(
-            "joined",
-            TEXT + ADDRESS,
-            0xffff_ff80_0000_1000,
-            "segment 0: built for joined mode: linked in the upper half, at 0xffffff8000001000",
-        ),
-        word("too-long", TEXT + MEMORY, 1 << 40, "segment 0: 0x10000000000 bytes at 0x400000"),
+        word("overlapping", CONSTANTS + ADDRESS, 0, "segment 1: at 0x0 it overlaps the segment"),
+        word("upper-half", TEXT + ADDRESS, 0xffff_ff80_0000_1000, "segment 0: 0x"),
+        word("too-long", TEXT + MEMORY, 1 << 40, "segment 0: 0x10000000000 bytes at 0x0"),
+        word("no-relocations", RELOCATIONS, 1 << 61, "2305843009213693952 words of relocations"),
     ]
+}
+
+/// The same of the relocations of the package in `bytes`.
+fn damaged_relocations(bytes: &[u8]) -> Result<Vec<Damage>> {
+    let package = Package::read(bytes).map_err(|error| anyhow!("{error}"))?;
+    ensure!(package.relocations().words().count() > 1, "there are hardly any relocations");
+    let table = bytes.len() - 8 - 8 * package.relocations().words().count();
+    let address = package.relocations().addresses().next().context("there are none")?;
+    // The word that the first one is for.
+    let mut segments = package.segments();
+    let segment = segments.find(|segment| address < segment.address + segment.memory);
+    let segment = segment.context("it is for no word")?;
+    let contents = segment.contents.as_ptr().addr() - bytes.as_ptr().addr();
+    let place = contents + usize::try_from(address - segment.address)?;
+    Ok(vec![
+        word("relocated-text", table, 0, "relocation 0: no word that is copied is at 0x0"),
+        word("relocated-beyond", table, 1 << 40, "relocation 0: no word that is copied is at 0x1"),
+        word("relocated-askew", table, address + 4, "relocation 0: misaligned word at 0x"),
+        word("relocated-nowhere", table, 0b11, "relocation 0: a bitmap without an address"),
+        word("relocated-twice", table + 8, address, "relocation 1: 0x"),
+        word("astray", place, 1 << 40, "relocation 0: the word at 0x"),
+    ])
 }
 
 /// A contained image, and where the package is in it.
@@ -141,7 +152,9 @@ fn what_is_in_order_boots(context: &Context) -> Result<()> {
 
 fn what_is_not_is_refused(context: &Context) -> Result<()> {
     let image = Image::of(context)?;
-    for Damage { name, at, bytes, reason } in damages(image.package().len()) {
+    let mut damages = damages(image.package().len());
+    damages.extend(damaged_relocations(image.package())?);
+    for Damage { name, at, bytes, reason } in damages {
         let mut package = image.package().to_vec();
         package[at..at + bytes.len()].copy_from_slice(&bytes);
         let file = image.save(context, name, &package)?;
@@ -158,9 +171,11 @@ fn more_data_than_memory_is_refused(context: &Context) -> Result<()> {
     let data = segments.last_mut().context("there are no segments")?;
     ensure!(data.access == package::Access::Data, "the last segment is not data");
     data.memory = 512 << 20;
+    let relocations: Vec<u64> = read.relocations().words().collect();
+    let (entry, build_id) = (read.entry(), read.build_id());
+    let content = Content { entry, build_id, segments: &segments, relocations: &relocations };
     let mut package = Vec::new();
-    let mut sink = |piece: &[u8]| package.extend_from_slice(piece);
-    package::write(read.entry(), read.build_id(), &segments, &mut sink);
+    package::write(&content, &mut |piece: &[u8]| package.extend_from_slice(piece));
     let file = image.save(context, "large", &package)?;
     refused(machine(context, &file)?.memory(128), "it needs 524288 KiB in one piece, ")
 }

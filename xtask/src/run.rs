@@ -18,7 +18,7 @@ use crate::report::Live;
 use crate::symbols::library::Library;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
-use crate::{CANNOT_BEGIN, WrongArgument, build, debugger, emulator};
+use crate::{CANNOT_BEGIN, WrongArgument, build, debugger, emulator, seed};
 
 /// The application that is booted unless another is named, and the port that leads to it.
 const DEFAULT: &str = "gateway";
@@ -81,6 +81,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     mode: build::ModeOption,
     #[command(flatten)]
+    seed: seed::Options,
+    #[command(flatten)]
     toolchain: toolchain::Options,
     /// Settings for the guest
     #[arg(last = true, value_name = "key=value")]
@@ -108,8 +110,10 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
-    let mode = arguments.mode.mode();
-    let images = build::images(&workspace, &toolchain, mode, &[program], arguments.profile)?;
+    let (mode, profile) = (arguments.mode.mode(), arguments.profile);
+    let order = build::Order { mode, profile, seed: arguments.seed.seed()? };
+    let directory = workspace.images(&toolchain);
+    let images = order.images(&workspace, &toolchain, &[program], &directory)?;
     let image = images.first().context("nothing was built")?;
 
     let mut machine =

@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use elone_harness::{Context, Images, LeftOut, Mode, Scenario, scenarios};
 
 use crate::images::Builder;
 use crate::scratch::Scratch;
+use crate::seed::Seed;
 use crate::tally::Tally;
 use crate::test::Selection;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{packages, promises, report};
+use crate::{attack, diversity, packages, promises, report};
 
 /// How many machines run at a time: more would make each other late.
 const AT_A_TIME: usize = 2;
@@ -43,7 +44,13 @@ impl fmt::Display for Run {
 
 /// What of the system tests is selected.
 fn selected(selection: &Selection) -> Vec<Run> {
-    let own = [promises::SCENARIOS, packages::SCENARIOS, report::promises::SCENARIOS];
+    let own = [
+        promises::SCENARIOS,
+        attack::promises::SCENARIOS,
+        diversity::SCENARIOS,
+        packages::SCENARIOS,
+        report::promises::SCENARIOS,
+    ];
     let scenarios = [scenarios::all(), own.concat()].concat();
     let in_modes =
         |scenario: Scenario| selection.modes(&scenario).map(move |mode| Run { scenario, mode });
@@ -60,17 +67,21 @@ pub(crate) fn debugs(selection: &Selection) -> bool {
     selected(selection).iter().any(|run| run.scenario.name.starts_with("debugging::"))
 }
 
-/// Builds the images and runs what is selected.
+/// Builds the images, laid out by `seed`, and runs what is selected.
 pub(crate) fn run(
     workspace: &Arc<Workspace>,
     toolchain: &Toolchain,
     selection: &Selection,
+    seed: Seed,
 ) -> Result<Tally> {
     let runs = selected(selection);
     if runs.is_empty() {
         return Ok(Tally::default());
     }
-    let images = Builder::new(workspace, toolchain);
+    let scratch = Scratch::claim(&workspace.root.join("target/scratch"))?;
+    let number = scratch.directory.file_name().context("no name")?.display();
+    let images = workspace.target().join(format!("images-test-{number}"));
+    let images = Builder::new(workspace, toolchain, seed, &images);
     if selection.is_everything() {
         let begin = Instant::now();
         eprintln!("building the images of {} system tests", runs.len());
@@ -82,8 +93,7 @@ pub(crate) fn run(
         eprintln!("built in {:.1} s", begin.elapsed().as_secs_f32());
     }
     eprintln!("system tests");
-    let scratch = Scratch::claim(&workspace.root.join("target/scratch"))?;
-    Ok(run_all(runs, &Arc::new(images), &workspace.boards(), &scratch.directory))
+    Ok(run_all(runs, &Arc::new(images), &workspace.boards(), &scratch.directory, seed))
 }
 
 fn run_all<I: Images + 'static>(
@@ -91,6 +101,7 @@ fn run_all<I: Images + 'static>(
     images: &Arc<I>,
     boards: &Path,
     scratch: &Path,
+    seed: Seed,
 ) -> Tally {
     let queue = Mutex::new(VecDeque::from(runs));
     let (report, reports) = mpsc::channel();
@@ -111,7 +122,7 @@ fn run_all<I: Images + 'static>(
         drop(report);
         let mut tally = Tally::default();
         for (run, took, result) in reports {
-            tally += verdict(run, took, result);
+            tally += verdict(run, took, result, seed);
         }
         tally
     })
@@ -133,8 +144,8 @@ fn one(run: Run, images: Arc<dyn Images>, boards: &Path, scratch: &Path) -> Resu
     result
 }
 
-/// Says how a scenario went, and counts it.
-fn verdict(run: Run, took: Duration, result: Result<()>) -> Tally {
+/// Says how a scenario went, and counts it. One that failed may fail in this layout alone.
+fn verdict(run: Run, took: Duration, result: Result<()>, seed: Seed) -> Tally {
     let Err(error) = result else {
         println!("ok {run} ({:.1} s)", took.as_secs_f32());
         return Tally::PASSED;
@@ -143,7 +154,7 @@ fn verdict(run: Run, took: Duration, result: Result<()>) -> Tally {
         println!("left out: {run}: {reason}");
         return Tally::SKIPPED;
     }
-    println!("FAILED {run}: {error:#}");
+    println!("FAILED {run}: {error:#}\n  the images again: --seed {seed}");
     Tally::FAILED
 }
 
@@ -182,7 +193,8 @@ mod tests {
             run("a::is_left_out", |_| Err(LeftOut("on purpose".to_owned()).into())),
             run("a::has_no_image", |context| context.image("hello").map(drop)),
         ];
-        let tally = run_all(runs, &Arc::new(NoImages), Path::new("."), &scratch);
+        let seed = "0x5eed".parse().unwrap();
+        let tally = run_all(runs, &Arc::new(NoImages), Path::new("."), &scratch, seed);
         assert_eq!(tally, Tally { passed: 1, failed: 3, skipped: 1 });
         assert!(scratch.join("a--fails--contained-").is_dir());
         assert!(!scratch.join("a--passes--contained-").exists());

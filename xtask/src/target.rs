@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use elone_harness::Mode;
 use serde_json::Value;
 
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Purpose, Toolchain};
 use crate::workspace::Workspace;
 
 /// What images are built for: no operating system, and floating point in registers.
@@ -32,21 +32,9 @@ const RUSTFLAGS: &[&str] = &[
     // A debugger walks them by what the compiler says of each instruction: in `.debug_frame`, which
     // is not loaded. Tables for unwinding would take its place, and nothing unwinds.
     "-Cforce-unwind-tables=no",
+    // A program is left as one object, whose sections `link.rs` lays out.
+    "-Clink-arg=--relocatable",
 ];
-
-/// How everything is linked, by whomever.
-pub(crate) const LINK_ARGUMENTS: &[&str] = &[
-    // Permissions change at page boundaries, and pages have 4 KiB.
-    "-z",
-    "max-page-size=4096",
-    // Ties a report to the file that can explain it.
-    "--build-id",
-    // Functions with the same instructions need be there only once.
-    "--icf=all",
-];
-
-/// How an image is laid out, below the workspace's root.
-pub(crate) const IMAGE_SCRIPT: &str = "hal/image.ld";
 
 /// What of the standard library is built along.
 const BUILD_STD: &str = "-Zbuild-std=core,alloc";
@@ -104,20 +92,22 @@ pub(crate) fn outputs(
     directory(workspace, toolchain, mode).join(NAME).join(profile)
 }
 
-/// The linker script of what cargo links in this mode: the image, or the application alone. The
-/// kernel around a contained application is linked afterwards, with the image's.
-fn script(mode: Mode) -> &'static str {
+/// Where a program begins: what cannot be reached from there is left out.
+fn root(mode: Mode) -> &'static str {
     match mode {
-        Mode::Joined => IMAGE_SCRIPT,
-        Mode::Contained => "app/elone/application.ld",
+        Mode::Joined => "_start",
+        Mode::Contained => "elone_application_entry",
     }
 }
 
 fn rustflags(workspace: &Workspace, toolchain: &Toolchain, mode: Mode) -> Result<Vec<OsString>> {
     let mut flags: Vec<OsString> = RUSTFLAGS.iter().map(OsString::from).collect();
-    flags.extend(LINK_ARGUMENTS.iter().map(|argument| format!("-Clink-arg={argument}").into()));
+    flags.push(format!("-Clink-arg=--undefined={}", root(mode)).into());
     if mode == Mode::Contained {
         flags.push("--cfg=elone_contained".into());
+    }
+    if toolchain.purpose == Purpose::Attack {
+        flags.push("--cfg=elone_attackable".into());
     }
     let mut flag = |prefix: &str, value: &Path, suffix: &str| {
         flags.push([prefix.as_ref(), value.as_os_str(), suffix.as_ref()].concat_into());
@@ -125,7 +115,6 @@ fn rustflags(workspace: &Workspace, toolchain: &Toolchain, mode: Mode) -> Result
     if let Some(linker) = &toolchain.linker {
         flag("-Clinker=", linker, "");
     }
-    flag("-Clink-arg=-T", &workspace.root.join(script(mode)), "");
     // No path of this machine is in an image: the same source makes the same image everywhere.
     // The last one that fits counts.
     flag("--remap-path-prefix=", &workspace.root, "=elone");

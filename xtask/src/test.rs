@@ -10,10 +10,10 @@ use elone_harness::{Mode, Modes, Pace, Scenario};
 use crate::tally::Tally;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{self, Workspace};
-use crate::{CANNOT_BEGIN, debugger, emulator, miri, systems};
+use crate::{CANNOT_BEGIN, debugger, emulator, miri, seed, systems};
 
 /// Crates that exist only as images: nothing of them runs on the host.
-const NOT_ON_THE_HOST: [&str; 1] = ["elone-unikernels"];
+const NOT_ON_THE_HOST: [&str; 2] = ["attack", "elone-unikernels"];
 
 /// Run the tests: on the host, on virtual machines, and under Miri where it is installed
 ///
@@ -39,6 +39,8 @@ pub(crate) struct Arguments {
     /// Only the system tests of joined mode
     #[arg(long)]
     joined: bool,
+    #[command(flatten)]
+    seed: seed::Options,
     #[command(flatten)]
     toolchain: toolchain::Options,
 }
@@ -96,7 +98,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let mut tally = on_the_host(&workspace, &selection)?;
     // What Miri runs are host tests: where no name of theirs was asked for, there is nothing to do.
     let miri = selection.slowest == Pace::Long && tally != Tally::default();
-    tally += systems::run(&workspace, &toolchain, &selection)?;
+    if systems::any(&selection) {
+        tally += systems::run(&workspace, &toolchain, &selection, arguments.seed.seed()?)?;
+    }
     if miri {
         tally += miri::run(&workspace, &selection)?;
     }

@@ -27,7 +27,7 @@ pub(crate) enum Origin {
 }
 
 /// Options of every command that builds images.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
     /// Build images with the toolchain from there, and with no other
@@ -48,6 +48,16 @@ pub(crate) struct Toolchain {
     pub(crate) sources: PathBuf,
     /// The linker, where the compiler does not bring one of its own.
     pub(crate) linker: Option<PathBuf>,
+    pub(crate) purpose: Purpose,
+}
+
+/// What images are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be run.
+    Use,
+    /// To be attacked, with a word in them that leaves protections out (`attack.rs`).
+    Attack,
 }
 
 const DISTRIBUTION: Need = Need {
@@ -133,12 +143,23 @@ impl Toolchain {
             sysroot,
             sources,
             linker: None,
+            purpose: Purpose::Use,
         })
+    }
+
+    /// The same, for images that are to be attacked.
+    pub(crate) fn attackable(self) -> Self {
+        Self { purpose: Purpose::Attack, ..self }
     }
 
     /// The name of a place for what this kind of toolchain makes: rustup's is the usual one.
     pub(crate) fn place(&self, name: &str) -> String {
-        if self.linker.is_none() { name.to_owned() } else { format!("{name}-distribution") }
+        let purpose = match self.purpose {
+            Purpose::Use => "",
+            Purpose::Attack => "-attackable",
+        };
+        let origin = if self.linker.is_none() { "" } else { "-distribution" };
+        format!("{name}{purpose}{origin}")
     }
 
     fn has_sources(&self) -> bool {

@@ -61,8 +61,14 @@ impl std::fmt::Display for Version {
 }
 
 impl Workspace {
+    /// The one that this command was built from.
     pub(crate) fn read() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent")?;
+        Self::at(root)
+    }
+
+    /// The one whose root is this.
+    pub(crate) fn at(root: &Path) -> Result<Self> {
         let mut command = Command::new(cargo());
         command.args(["metadata", "--no-deps", "--format-version=1"]).current_dir(root);
         let metadata: Value = serde_json::from_str(&program::output(&mut command)?)?;

@@ -51,12 +51,12 @@ impl Platform {
 
     /// The first network interface, to be configured.
     pub const fn net(&self) -> NetBuilder {
-        NetBuilder::new(0, self.start.network)
+        NetBuilder::new(0, self.start)
     }
 
     /// The `index`-th network interface, counted from 0, to be configured.
     pub const fn net_at(&self, index: u8) -> NetBuilder {
-        NetBuilder::new(index, self.start.network)
+        NetBuilder::new(index, self.start)
     }
 
     /// Claims the `index`-th disk, counted from 0.

@@ -45,7 +45,7 @@ where
     M: AsyncFnOnce(Platform) -> R + 'static,
     R: Outcome + 'static,
 {
-    heap::claim(&start.heap);
+    heap::claim(start);
     // Joined, the kernel's own logger is there already.
     #[cfg(any(elone_contained, not(target_os = "none")))]
     crate::logger::install(start.verbosity);

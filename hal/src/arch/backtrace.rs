@@ -2,14 +2,10 @@
 
 use core::arch::asm;
 
+use super::stacks;
+
 unsafe extern "C" {
-    static __last_stack_bottom: u8;
-    static __last_stack_top: u8;
-    static __exception_stack_bottom: u8;
-    static __exception_stack_top: u8;
-    static __stack_bottom: u8;
-    static __stack_top: u8;
-    static __text_start: u8;
+    static __init_end: u8;
     static __text_end: u8;
 }
 
@@ -42,14 +38,15 @@ impl Iterator for Backtrace {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        if !self.record.is_multiple_of(16) || !on_a_stack(self.record) {
+        if !self.record.is_multiple_of(16) || !stacks::hold(self.record) {
             return None;
         }
         let record = self.record as *const [u64; 2];
-        // SAFETY: 16 aligned bytes of a stack, which is mapped readable (`on_a_stack`); they hold
+        // SAFETY: 16 aligned bytes of a stack, which is mapped readable (`hold`); they hold
         // plain numbers, whatever wrote them.
         let [next, return_address] = unsafe { record.read() };
-        let text = (&raw const __text_start).addr() as u64..(&raw const __text_end).addr() as u64;
+        let return_address = unsigned(return_address);
+        let text = (&raw const __init_end).addr() as u64..(&raw const __text_end).addr() as u64;
         if !text.contains(&return_address) {
             return None;
         }
@@ -58,29 +55,10 @@ impl Iterator for Backtrace {
     }
 }
 
-/// Which of the image's stacks holds `address`, guard page included; by name.
+/// A return address without its signature (Arm ARM, section D8.10): where there is one, it takes the
+/// place of bits that are all like bit 55.
 #[must_use]
-pub fn stack_guard_at(address: u64) -> Option<&'static str> {
-    stacks().into_iter().find_map(|(name, bottom, _)| {
-        let guard = bottom - crate::address::PAGE as u64..bottom;
-        guard.contains(&address).then_some(name)
-    })
-}
-
-/// Whether a frame record at `address` lies on a stack whole.
-fn on_a_stack(address: u64) -> bool {
-    stacks().into_iter().any(|(_, bottom, top)| (bottom..=top - 16).contains(&address))
-}
-
-fn stacks() -> [(&'static str, u64, u64); 3] {
-    let at = |symbol: *const u8| symbol.addr() as u64;
-    [
-        ("the stack", at(&raw const __stack_bottom), at(&raw const __stack_top)),
-        (
-            "the exception stack",
-            at(&raw const __exception_stack_bottom),
-            at(&raw const __exception_stack_top),
-        ),
-        ("the last stack", at(&raw const __last_stack_bottom), at(&raw const __last_stack_top)),
-    ]
+pub const fn unsigned(address: u64) -> u64 {
+    const SIGNATURE: u64 = 0xff7f << 48;
+    if address >> 55 & 1 == 1 { address | SIGNATURE } else { address & !SIGNATURE }
 }

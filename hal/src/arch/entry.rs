@@ -3,6 +3,7 @@
 use core::arch::global_asm;
 
 use crate::address::PhysicalRange;
+use crate::seed::EarlySeed;
 
 global_asm!(include_str!("entry.s"));
 global_asm!(include_str!("frame.s"), include_str!("vectors.s"), include_str!("user.s"));
@@ -63,6 +64,11 @@ impl Handoff {
         self.device_tree
     }
 
+    /// What was collected of entropy so far; once, then there is nothing.
+    pub fn take_seed(&mut self) -> EarlySeed {
+        super::slide::take_seed(self)
+    }
+
     /// Where the image lies, with its tables and stacks.
     #[must_use]
     pub const fn image(&self) -> PhysicalRange {
@@ -76,8 +82,9 @@ impl Handoff {
     }
 }
 
-/// The address at which the image is linked, and runs.
-pub(super) fn image_base() -> usize {
+/// Where the image runs on this boot: what has to be known to explain its addresses.
+#[must_use]
+pub fn image_base() -> usize {
     (&raw const __image_start).addr()
 }
 

@@ -1,6 +1,8 @@
 // Entry, per the Linux arm64 boot protocol (Documentation/arch/arm64/booting.rst): x0 holds the
 // device tree's address, MMU and data cache are off, interrupts masked; at EL1, EL2 or EL3, at any
-// 2 MiB-aligned base. Does as little as can be: down to EL1h, first page tables, MMU on, jump.
+// 2 MiB-aligned base. Does as little as can be: down to EL1h, first page tables, MMU on, jump to the
+// address that the image is linked at; and from there, once Rust (slide.rs) has said where, to
+// the one that this boot runs at. All of it is gone once the application runs.
 //
 // Until the jump nothing is stored but the page tables. A store with the MMU off goes round the
 // caches, which may hold older lines of the same memory (a host's, under a hypervisor). So the
@@ -16,9 +18,13 @@
 .equ BLOCK_ENTRY, 0x0040000000000785   // 2 MiB block, as PAGE_TEXT
 .equ TABLE,       0x3
 
-.equ MAIR,        0x000000000044ff04   // 0: device nGnRE, 1: normal write-back, 2: non-cacheable
-// T0SZ 16, T1SZ 25, 4 KiB granules, walks write-back and inner shareable; IPS is added below.
-.equ TCR,         0x00000000b5193510
+.equ LANDING,     48                    // bytes of `Landing` in slide.rs
+
+// 0: device nGnRE, 1: normal write-back, 2: non-cacheable, 3: normal write-back, tagged where there
+// are tags (slide.rs)
+.equ MAIR,        0x00000000ff44ff04
+// T0SZ 16, T1SZ 16, 4 KiB granules, walks write-back and inner shareable; IPS is added below.
+.equ TCR,         0x00000000b5103510
 .equ TCR_EPD0,    1 << 7
 .equ SCTLR_OFF,   0x30d00800           // what is RES1, MMU and caches off
 .equ SCTLR_ON,    0x30d8181d           // and M, C, SA, SA0, I, WXN
@@ -63,6 +69,11 @@ from_el3:
     ubfx    x10, x10, #40, #4
     cbz     x10, 1f
     orr     x9, x9, #1 << 38           // HXEn: nor HCRX_EL2 (FEAT_HCX)
+1:  mrs     x10, id_aa64pfr1_el1
+    ubfx    x10, x10, #8, #4
+    cmp     x10, #2
+    b.lo    1f
+    orr     x9, x9, #1 << 26           // ATA: nor tags (FEAT_MTE2)
 1:  msr     scr_el3, x9
     mov     x9, #0x100                 // CPTR_EL3: EZ where there is SVE, trap nothing
     msr     cptr_el3, x9
@@ -114,7 +125,12 @@ park:
 from_el2:
     mov     x9, #1 << 31               // HCR_EL2: RW
     movk    x9, #0x0300, lsl #32       // APK, API
-    msr     hcr_el2, x9
+    mrs     x10, id_aa64pfr1_el1
+    ubfx    x10, x10, #8, #4
+    cmp     x10, #2
+    b.lo    1f
+    orr     x9, x9, #1 << 56           // ATA (FEAT_MTE2)
+1:  msr     hcr_el2, x9
     isb
     mrs     x10, hcr_el2               // where E2H is fixed to 1, registers have their VHE form
     ldr     x12, =SCTLR_OFF
@@ -181,9 +197,9 @@ at_el1:
     msr     cpacr_el1, x9
     isb
 
-    // Seven tables: three that map this code where it runs (TTBR0), four for the image (TTBR1).
+    // Eight tables: three that map this code where it runs (TTBR0), five for the image (TTBR1).
     adrp    x22, __tables_start
-    add     x23, x22, #7 * 4096
+    add     x23, x22, #8 * 4096
     bl      invalidate
     mov     x9, x22
 1:  stp     xzr, xzr, [x9], #16
@@ -203,14 +219,17 @@ at_el1:
     orr     x12, x12, x21
     str     x12, [x10, x9, lsl #3]
 
-    add     x24, x22, #3 * 4096        // TTBR1: level 1, 2, and two of level 3
+    add     x24, x22, #3 * 4096        // TTBR1: level 0, 1, 2, and two of level 3
     add     x10, x24, #4096
     add     x11, x10, #TABLE
     str     x11, [x24]
-    add     x25, x10, #4096
-    add     x11, x25, #TABLE
-    add     x12, x11, #4096
-    stp     x11, x12, [x10]
+    add     x12, x10, #4096
+    add     x11, x12, #TABLE
+    str     x11, [x10]
+    add     x25, x12, #4096
+    add     x10, x25, #TABLE
+    add     x11, x10, #4096
+    stp     x10, x11, [x12]
 
 .macro map first, end, attributes
     adrp    x0, \first
@@ -220,10 +239,7 @@ at_el1:
 .endm
     map     _start, __text_end, PAGE_TEXT
     map     __text_end, __rodata_end, PAGE_RODATA
-    map     __rodata_end, __tables_end, PAGE_DATA
-    map     __last_stack_bottom, __last_stack_top, PAGE_DATA
-    map     __exception_stack_bottom, __exception_stack_top, PAGE_DATA
-    map     __stack_bottom, __stack_top, PAGE_DATA
+    map     __rodata_end, __image_end, PAGE_DATA
     bl      invalidate
 
     ldr     x9, =MAIR
@@ -247,7 +263,11 @@ at_el1:
     ldr     x10, =SCTLR_ON
     msr     sctlr_el1, x10
     isb
-    ldr     x10, =upper
+    adrp    x10, upper
+    add     x10, x10, :lo12:upper
+    sub     x10, x10, x21
+    mov     x9, #0xffff000000000000    // __image_virtual_base
+    add     x10, x10, x9
     br      x10
 
 // Maps the image's pages from x0 to x1 (physical) with the attributes x2.
@@ -277,9 +297,10 @@ invalidate:
     dsb     sy
     ret
 
-// At the image's own address. Nothing low is mapped from here on. Code runs on SP_EL0, exceptions
-// are taken on SP_EL1: a stack that ran over cannot keep its own fault from being reported.
-.section .text.entry, "ax"
+// At the address that the image is linked at. Nothing low is mapped from here on, but what Rust is
+// to look at for a moment: the device tree, which may not be where we were told it is.
+//
+// x19 device tree   x20 level entered at   x21 image, physical   x26 whether the tree was tried
 upper:
     mrs     x10, tcr_el1
     orr     x10, x10, #TCR_EPD0
@@ -289,27 +310,62 @@ upper:
     tlbi    vmalle1
     dsb     nsh
     isb
-    ldr     x9, =vectors
-    msr     vbar_el1, x9
-    ldr     x9, =__exception_stack_top
-    mov     sp, x9
-    msr     spsel, #0
-    ldr     x9, =__stack_top
-    mov     sp, x9
-    isb
-
-    ldr     x9, =__bss_start
-    ldr     x10, =__bss_end
+    adrp    x9, __bss_start
+    add     x9, x9, :lo12:__bss_start
+    adrp    x10, __bss_end
+    add     x10, x10, :lo12:__bss_end
 1:  cmp     x9, x10
     b.hs    2f
     stp     xzr, xzr, [x9], #16
     b       1b
+2:  adrp    x9, early_vectors
+    add     x9, x9, :lo12:early_vectors
+    msr     vbar_el1, x9
+    mov     x26, xzr
+    mov     x0, x19
+
+// x0: the device tree, or 0.
+choose:
+    adrp    x9, __stack_top
+    sub     sp, x9, #LANDING
+    msr     spsel, #1
+    isb
+    mov     x29, xzr
+    mov     x30, xzr
+    mov     x1, x21
+    mov     x2, sp
+    bl      elone_hal_slide
+
+// Where this boot runs. Code runs on SP_EL0, exceptions are taken on SP_EL1: a stack that ran over
+// cannot keep its own fault from being reported.
+    mov     x9, sp
+    ldp     x10, x11, [x9]             // slide, SCTLR_EL1
+    ldp     x12, x13, [x9, #16]        // tops of the stacks: for exceptions, for everything else
+    ldp     x14, x15, [x9, #32]        // the key of return addresses
+    stp     xzr, xzr, [x9, #32]
+    adr     x16, 1f
+    add     x16, x16, x10
+    br      x16
+1:  hint    #36                        // bti j
+    adrp    x9, vectors
+    add     x9, x9, :lo12:vectors
+    msr     vbar_el1, x9
+    mov     sp, x12
+    msr     spsel, #0
+    mov     sp, x13
+    tbz     x11, #31, 2f               // EnIA
+    msr     s3_0_c2_c1_0, x14          // APIAKeyLo_EL1, APIAKeyHi_EL1
+    msr     s3_0_c2_c1_1, x15
+2:  msr     sctlr_el1, x11
+    isb
+    mov     x14, xzr
+    mov     x15, xzr
 
 // The first frame: nobody called this, and a report's backtrace and a debugger's end here.
     .cfi_sections .debug_frame
     .cfi_startproc
     .cfi_undefined x30
-2:  mov     x29, xzr
+    mov     x29, xzr
     mov     x30, xzr
     mov     x0, x19
     mov     x1, x21
@@ -317,3 +373,18 @@ upper:
     bl      elone_hal_enter
     brk     #0                         // it does not return
     .cfi_endproc
+
+// There is no memory where the device tree should be, or something else is wrong with it. Once more
+// without it: when the boot comes to read it for good, there is a console to tell of it.
+not_there:
+    cbnz    x26, park
+    mov     x26, #1
+    mov     x0, xzr
+    b       choose
+
+.balign 2048
+early_vectors:
+.rept 16
+    b       not_there
+    .balign 128
+.endr

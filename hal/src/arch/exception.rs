@@ -81,5 +81,8 @@ extern "C" fn elone_hal_exception(number: u64, frame: &mut Frame) {
         2 => Kind::Fiq,
         _ => Kind::SError,
     };
-    __elone_exception(frame, Vector { origin, kind });
+    let vector = Vector { origin, kind };
+    if !super::seal::landed(frame, vector) {
+        __elone_exception(frame, vector);
+    }
 }

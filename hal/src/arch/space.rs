@@ -10,6 +10,7 @@ use aarch64_cpu::registers::TTBR0_EL1;
 use core::arch::asm;
 
 use super::entry;
+use super::places::places;
 use super::tables::{MapError, Mapper};
 use super::translation::{Attributes, Tree};
 use super::unclaimed::{Unclaimed, UserMemory};
@@ -26,7 +27,7 @@ pub enum Constant {
     Data,
 }
 
-/// The application's address space: 39 bits, from 0 on.
+/// The application's address space: 48 bits, from 0 on.
 #[derive(Debug)]
 pub struct UserSpace {
     tree: Tree,
@@ -36,10 +37,15 @@ pub struct UserSpace {
 }
 
 impl UserSpace {
+    /// Where it ends.
+    pub const END: u64 = 1 << 48;
+
     /// An empty one, whose tables lie in `stock`; lets EL0 have it from now on.
     ///
     /// # Errors
     /// [`MapError::OutOfTables`] for an empty stock.
+    #[unsafe(link_section = ".init.text")]
+    #[inline(never)]
     pub fn new(stock: Unclaimed, mapper: &Mapper) -> Result<Self, MapError> {
         if stock.length() == 0 {
             return Err(MapError::OutOfTables);
@@ -55,6 +61,9 @@ impl UserSpace {
 
     /// Takes everything away. EL0 must not run until what it needs is mapped again; if it does, it
     /// faults at its first instruction.
+    ///
+    /// A function of its own in every image: the build allows the `tlbi` here, once, and no other.
+    #[inline(never)]
     pub fn clear(&mut self) {
         if let Some(root) = self.stock.bytes().get_mut(..PAGE) {
             root.fill(0);
@@ -97,7 +106,7 @@ impl UserSpace {
         }
         let physical = (start as u64).wrapping_sub(self.image_offset);
         let attributes = match kind {
-            Constant::Text => Attributes::USER_RUN,
+            Constant::Text => places().features.user_text(),
             Constant::Data => Attributes::USER_READ,
         };
         self.map(seen, physical, part.len(), attributes)
@@ -110,6 +119,16 @@ impl UserSpace {
     pub fn map_memory(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
         let physical = memory.physical().start().0;
         self.map(seen, physical, memory.length(), Attributes::USER_WRITE)
+    }
+
+    /// Shows `memory` at `seen`, to be a heap: where the core has tags, it has them.
+    ///
+    /// # Errors
+    /// What [`MapError`] says.
+    pub fn map_heap(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
+        let physical = memory.physical().start().0;
+        let attributes = places().features.heap(Attributes::USER_WRITE);
+        self.map(seen, physical, memory.length(), attributes)
     }
 
     /// Shows `memory` at `seen`, to be read.
@@ -143,7 +162,7 @@ impl UserSpace {
         let seen = usize::try_from(seen).map_err(|_| MapError::OutOfRange)?;
         let pages = PhysicalRange::new(physical, length.next_multiple_of(PAGE) as u64);
         let pages = pages.ok_or(MapError::OutOfRange)?;
-        if (seen as u64).saturating_add(pages.length()) > 1 << 39 {
+        if (seen as u64).saturating_add(pages.length()) > Self::END {
             return Err(MapError::OutOfRange);
         }
         self.tree.map(seen, pages, attributes)

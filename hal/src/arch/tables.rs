@@ -1,34 +1,26 @@
 //! The page tables of the upper half: what is mapped where, and with which rights.
 //!
-//! The entry code has mapped the image itself, W^X. This maps the rest, page by page or in the
-//! largest blocks that fit: read-only data, writable data, devices. None of [`Access`] is
+//! The boot's first moments have mapped the image itself, W^X (`slide.rs`). This maps the rest, page
+//! by page or in the largest blocks that fit: read-only data, writable data, devices. None of it is
 //! executable, so no call can make memory that is both writable and executable, and a page has one
 //! name only: what has one already, as memory or as a device, is refused. (Arm ARM, chapter D8; 4 KiB
-//! granule, 39 bits.)
+//! granule, 48 bits.)
 
 use core::ptr::NonNull;
 
 use heapless::Vec;
 
 use super::entry::{self, Handoff};
-use super::translation::{Attributes, Tree, to_usize};
+use super::places::{Places, UPPER, places};
+use super::slide::ROOT_TABLE;
+use super::translation::{Attributes, Tree, flush, to_usize};
 use super::unclaimed::Unclaimed;
 use crate::address::{PAGE, PhysicalRange};
 use crate::mmio::Window;
 
-/// Where things are mapped. The image is in the first GiB, at the link address.
-const DEVICES: usize = 0xffff_ff80_4000_0000;
-const FIRMWARE: usize = 0xffff_ff80_8000_0000;
-const RAM: usize = 0xffff_ffc0_0000_0000;
-/// How much of the upper half is left for RAM; without the last page, so that no end wraps.
-const RAM_SPAN: u64 = (1 << 38) - PAGE as u64;
 const GIB: u64 = 1 << 30;
-
-/// Tables that the entry code used: three for its own address, four for the image.
-const TABLES_IN_USE: usize = 7;
-const ROOT_TABLE: usize = 3;
-/// The most tables that one range can need: of level 2 and of level 3, for either end.
-const TABLES_A_RANGE: usize = 4;
+/// The most tables that one range can need: of level 1, 2 and 3, for either end.
+const TABLES_A_RANGE: usize = 6;
 /// How many are kept for devices: scattered memory must not cost the machine its timer.
 const TABLES_FOR_DEVICES: usize = 8;
 
@@ -73,29 +65,39 @@ pub struct Mapper {
     devices: Vec<(PhysicalRange, usize), 64>,
     /// What was mapped of memory: the image, what firmware left, RAM.
     memory: Vec<PhysicalRange, 64>,
-    ram_base: Option<u64>,
+    /// Where the first GiB with RAM begins, physically, and where it is seen.
+    ram: Option<(u64, u64)>,
+    next_buffers: u64,
 }
 
 impl Mapper {
-    /// Takes over the tables that the entry code left.
+    /// Takes over the tables that the boot's first moments left, and takes away what only they
+    /// needed: the image where it is linked.
     #[must_use]
     pub fn take_over(handoff: &mut Handoff) -> Self {
         let image = handoff.image();
         let image_offset = (entry::image_base() as u64).wrapping_sub(image.start().0);
-        let (start, end) = ((&raw const __tables_start).addr(), (&raw const __tables_end).addr());
-        let (root, next) = (start + ROOT_TABLE * PAGE, start + TABLES_IN_USE * PAGE);
-        // SAFETY: the linker script keeps these pages for tables, writable and part of the image; the
-        // entry code has made the root and what it leads to among the first of them. There is one
-        // `Handoff`, so they are taken over once.
-        let tree = unsafe { Tree::new(root, next, end, image_offset) };
+        let places = places();
+        let start = (&raw const __tables_start).addr() as u64;
+        let length = (&raw const __tables_end).addr() as u64 - start;
+        let offset = places.tables.wrapping_sub(start.wrapping_sub(image_offset));
+        let page = |number: usize| (places.tables as usize) + number * PAGE;
+        let (root, end) = (page(ROOT_TABLE), (places.tables + length) as usize);
+        // SAFETY: the linker script keeps these pages for tables, and part of the image; they were
+        // mapped writable here, and the root and what it leads to made among the first of them. There
+        // is one `Handoff`, so they are taken over once.
+        let mut tree = unsafe { Tree::new(root, page(places.tables_used), end, offset) };
+        tree.forget(UPPER, page(places.tables_used));
+        flush();
         Self {
             tree,
             image_offset,
-            next_device: DEVICES,
-            next_firmware: FIRMWARE,
+            next_device: places.devices as usize,
+            next_firmware: places.firmware as usize,
             devices: Vec::new(),
             memory: core::iter::once(image).collect(),
-            ram_base: None,
+            ram: None,
+            next_buffers: places.buffers,
         }
     }
 
@@ -166,13 +168,19 @@ impl Mapper {
         Ok(unsafe { core::slice::from_raw_parts(first, length) })
     }
 
+    /// Chooses where RAM is seen, all of which lies in `all`; before any of it is mapped.
+    pub fn place_ram(&mut self, all: PhysicalRange) {
+        let base = all.start().0 / GIB * GIB;
+        self.ram = Some((base, places().ram((all.end().0 - base).min(Places::RAM_SPAN))));
+    }
+
     /// Maps free RAM, whole pages, writable. Never the image, the tree or a reservation: the
     /// machine's list of free memory leaves those out.
     ///
     /// # Errors
     /// [`MapError::Mapped`] if there is anything in it that has a name already: the image, firmware's
     /// tables, RAM or a device's registers. [`MapError::Misaligned`], [`MapError::OutOfTables`],
-    /// [`MapError::OutOfRange`] for RAM more than 256 GiB above the first.
+    /// [`MapError::OutOfRange`] for RAM more than 256 GiB above the first, or that has no place.
     pub fn ram(&mut self, range: PhysicalRange) -> Result<Unclaimed, MapError> {
         if !(range.start().0 | range.length()).is_multiple_of(PAGE as u64) {
             return Err(MapError::Misaligned);
@@ -180,9 +188,9 @@ impl Mapper {
         if self.memory.iter().any(|memory| memory.overlaps(&range)) {
             return Err(MapError::Mapped);
         }
-        let base = *self.ram_base.get_or_insert(range.start().0 / GIB * GIB);
+        let (base, place) = self.ram.ok_or(MapError::OutOfRange)?;
         let offset = range.start().0.checked_sub(base).ok_or(MapError::OutOfRange)?;
-        if offset.saturating_add(range.length()) > RAM_SPAN {
+        if offset.saturating_add(range.length()) > Places::RAM_SPAN {
             return Err(MapError::OutOfRange);
         }
         if self.tree.left() < TABLES_A_RANGE + TABLES_FOR_DEVICES {
@@ -192,16 +200,46 @@ impl Mapper {
             return Err(MapError::Mapped);
         }
         self.memory.push(range).map_err(|_| MapError::OutOfTables)?;
-        let seen = RAM + to_usize(offset)?;
-        self.tree.map(seen, range, Attributes::KERNEL_WRITE)?;
+        let seen = to_usize(place + offset)?;
+        self.tree.map(seen, range, places().features.heap(Attributes::kernel_write()))?;
         let start = NonNull::new(seen as *mut u8).ok_or(MapError::OutOfRange)?;
-        // SAFETY: whole pages, mapped writable just now, for good, and by one name, as nothing that
-        // was mapped before overlaps them.
+        // SAFETY: whole pages, mapped writable just now, and by one name, as nothing that was mapped
+        // before overlaps them. Only who holds the memory can have that changed (`move_to_buffers`).
         Ok(unsafe { Unclaimed::new(start, range) })
+    }
+
+    /// Has memory seen elsewhere, among the buffers of devices, with an unmapped page behind it: who
+    /// learns where those are does not learn where the heap is. Stays where it is if there are too
+    /// few tables.
+    #[must_use]
+    pub fn move_to_buffers(&mut self, memory: Unclaimed) -> Unclaimed {
+        if self.tree.left() < TABLES_A_RANGE {
+            return memory;
+        }
+        let (physical, length) = (memory.physical(), memory.length() as u64);
+        let seen = self.next_buffers;
+        let Ok(address) = to_usize(seen) else { return memory };
+        let Some(start) = NonNull::new(address as *mut u8) else { return memory };
+        if self.tree.unmap(memory.start() as u64, length).is_err() {
+            return memory; // not for want of tables
+        }
+        flush();
+        self.next_buffers += length + PAGE as u64;
+        let mapped = self.tree.map(address, physical, Attributes::kernel_write());
+        debug_assert!(mapped.is_ok(), "the place is new, and there are tables");
+        // SAFETY: whole pages, mapped writable just now, by this one name: the other one is gone, and
+        // with it whoever held it.
+        unsafe { Unclaimed::new(start, physical) }
+    }
+
+    /// The tree, for the seal.
+    pub(super) const fn tree(&mut self) -> &mut Tree {
+        &mut self.tree
     }
 
     /// Virtual minus physical address, of the image and of RAM.
     pub(super) fn offsets(&self) -> [u64; 2] {
-        [self.image_offset, (RAM as u64).wrapping_sub(self.ram_base.unwrap_or_default())]
+        let (base, place) = self.ram.unwrap_or_default();
+        [self.image_offset, place.wrapping_sub(base)]
     }
 }

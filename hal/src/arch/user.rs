@@ -11,7 +11,11 @@ use aarch64_cpu::registers::{
 };
 use core::arch::asm;
 
+use elone_protections::Protection;
+
 use super::exception::{Frame, Kind};
+use super::places::places;
+use crate::protections::{note, wanted};
 
 /// `ESR_EL1` of `svc #0` from AArch64: class 0x15, a 32-bit instruction, number 0.
 const CALL: u64 = 0x5600_0000;
@@ -71,8 +75,9 @@ pub(super) fn forget() {
     TPIDR_EL0.set(0);
 }
 
-/// Says once what EL0 may do. The lower half is translated from now on, with 39 bits, by whatever
+/// Says once what EL0 may do. The lower half is translated from now on, with 48 bits, by whatever
 /// tables `TTBR0_EL1` names.
+#[unsafe(link_section = ".init.text")]
 pub(super) fn open() {
     // The virtual counter can be read; its timer and everything of the physical one not.
     CNTKCTL_EL1.write(CNTKCTL_EL1::EL0VCTEN::SET);
@@ -90,12 +95,18 @@ pub(super) fn open() {
         unsafe { asm!("msr s3_3_c13_c2_3, xzr", options(nomem, nostack)) };
     }
     // Where there is PAN the kernel cannot touch what EL0 can, other than by `ldtr` and `sttr`.
-    if ID_AA64MMFR1_EL1.read(ID_AA64MMFR1_EL1::PAN) != 0 {
+    if ID_AA64MMFR1_EL1.read(ID_AA64MMFR1_EL1::PAN) != 0
+        && wanted(Protection::PrivilegedAccessNever)
+    {
+        note(Protection::PrivilegedAccessNever);
         SCTLR_EL1.set(SCTLR_EL1.get() & !SPAN);
         // SAFETY: the field exists, as was just read (`msr pan, #1`); no kernel code needs EL0's memory.
         unsafe { asm!(".inst 0xd500419f", options(nomem, nostack)) };
     }
-    TCR_EL1.modify(TCR_EL1::T0SZ.val(64 - 39) + TCR_EL1::EPD0::EnableTTBR0Walks);
+    if places().features.has_e0pd() {
+        note(Protection::ConstantTimeFaults);
+    }
+    TCR_EL1.modify(TCR_EL1::T0SZ.val(64 - 48) + TCR_EL1::EPD0::EnableTTBR0Walks);
     barrier::isb(barrier::SY);
 }
 

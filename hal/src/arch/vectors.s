@@ -19,7 +19,8 @@
 .macro last_vector number
     .balign 128
     msr     tpidr_el1, x0
-    adrp    x0, __last_stack_top
+    adrp    x0, ELONE_LAST_STACK
+    ldr     x0, [x0, :lo12:ELONE_LAST_STACK]
     mov     sp, x0
     mrs     x0, tpidr_el1
     sub     sp, sp, #FRAME

@@ -36,24 +36,33 @@ impl Counter {
 /// Writes a start down. Returns how many bytes it took; `None` if there was not enough room.
 pub fn encode(start: &Start, counter: Counter, bytes: &mut [u8]) -> Option<usize> {
     let Past { restarts, faults, report } = start.past;
-    encode_again(start, (restarts, faults, report), counter, bytes)
+    let again = Again { heap: &start.heap, past: (restarts, faults, report) };
+    encode_again(start, &again, counter, bytes)
 }
 
-/// As [`encode`], for an application that is started again: what became of it since is not in
-/// `start`, but in `past`, by the names of [`Past`] restarts, faults and report.
+/// What differs from one life of an application to the next, and so is not in its [`Start`].
+#[derive(Clone, Copy, Debug)]
+pub struct Again<'a> {
+    /// Where its heap is.
+    pub heap: &'a MemoryRanges,
+    /// What became of it: by the names of [`Past`] restarts, faults and report.
+    pub past: (u32, u32, &'a str),
+}
+
+/// As [`encode`], for a life of an application that has several.
 pub fn encode_again(
     start: &Start,
-    past: (u32, u32, &str),
+    again: &Again<'_>,
     counter: Counter,
     bytes: &mut [u8],
 ) -> Option<usize> {
-    let (restarts, faults, report) = past;
+    let Again { heap, past: (restarts, faults, report) } = *again;
     let mut writer = Writer { bytes, length: 0 };
     writer.number(VERSION)?;
     writer.number(counter.start)?;
     writer.number(counter.scale)?;
-    writer.number(start.heap.len() as u64)?;
-    for range in start.heap.iter() {
+    writer.number(heap.len() as u64)?;
+    for range in heap.iter() {
         writer.number(range.start as u64)?;
         writer.number(range.length as u64)?;
     }
@@ -268,13 +277,17 @@ mod tests {
     }
 
     #[test]
-    fn another_start_tells_of_another_past() {
+    fn another_start_tells_of_another_past_and_another_heap() {
         let mut bytes = std::vec![0; 4096];
         let past = (7, 8, "FAULT class=panic\n");
-        let length = encode_again(&start(), past, COUNTER, &mut bytes).expect("there is room");
+        let mut heap = MemoryRanges::NONE;
+        assert!(heap.push(MemoryRange { start: 0x5000, length: 0x1000 }));
+        let again = Again { heap: &heap, past };
+        let length = encode_again(&start(), &again, COUNTER, &mut bytes).expect("there is room");
         bytes.truncate(length);
         let (read, _) = decode(kept(bytes)).expect("a start");
         assert_eq!((read.past.restarts, read.past.faults, read.past.report), past);
+        assert_eq!(*read.heap, *heap);
     }
 
     #[test]

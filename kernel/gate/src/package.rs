@@ -1,6 +1,10 @@
 //! The application's image as it lies in the kernel's: a *package*, written by the build and read
 //! by the boot of a contained image. Both sides are here, and neither trusts the other.
 //!
+//! Nothing in it is at home at an address: all addresses count from the image's *base*, which each
+//! life of the application has somewhere else. Where a word has to hold a real address, it holds the
+//! distance from the base, and a table of *relocations* names the word.
+//!
 //! Numbers are little-endian. What the application runs is mapped where it lies, so contents begin
 //! at page boundaries, the first one page behind the beginning, each where the one before it ends:
 //!
@@ -12,26 +16,27 @@
 //! | 24 | 4, 4 | how many segments there are; how long the build id is |
 //! | 32 | 8 | the package's length |
 //! | 40 | 24 | the build id, then zeros |
-//! | 64 | 40 each | segments, by address: address, size in memory, offset in the package, size in the package (8 each), access, zero (4 each) |
+//! | 64 | 8 | how many words the relocations take |
+//! | 72 | 40 each | segments, by address: address, size in memory, offset in the package, size in the package (8 each), access, zero (4 each) |
 //! | 4096 | | their contents, zeros up to the next page |
+//! | behind them | 8 each | the relocations, in the encoding of [`Relocations`] |
 //! | length − 8 | 8 | an end mark, by which a package that was cut is noticed |
 //!
-//! An access is written as an ELF file's flags are (1 execute, 2 write, 4 read), of which only three
-//! combinations can be read back.
+//! An access is written as an ELF file's flags are (1 execute, 2 write, 4 read), with 8 for what is
+//! relocated before it is shown; only four combinations can be read back.
 
 mod error;
+mod relocations;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use core::ops::Range;
-
 pub use error::{Flaw, PackageError};
-pub use write::write;
+pub use relocations::Relocations;
+pub use write::{Content, write};
 
-/// Where applications are linked: the first address, and the one behind the last. Below nothing is
-/// mapped, so that a null pointer faults; above are the application's stack, heap and buffers.
-pub const ADDRESSES: Range<u64> = 0x40_0000..0x4000_0000;
+/// The largest image, in bytes of memory from its base on.
+pub const LARGEST: u64 = 1 << 30;
 /// What contents and segments are aligned to, in bytes.
 pub const PAGE: u64 = 4096;
 /// The longest package, in bytes: the kernel around it has the rest of the 4 MiB that an image
@@ -45,10 +50,10 @@ pub const BUILD_ID: usize = 20;
 const MAGIC: [u8; 8] = *b"ELONEAPP";
 const END: [u8; 8] = *b"ELONEEND";
 /// Whoever changes the layout changes this.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// An application that runs at EL0. No other is packed: joined ones are linked with the kernel.
 const CONTAINED: u32 = 1;
-const HEADER: usize = 64;
+const HEADER: usize = 72;
 const ENTRY: usize = 40;
 
 /// What an application may do with a segment. There is nothing that it may both write and execute.
@@ -58,7 +63,9 @@ pub enum Access {
     Text,
     /// Read: mapped where it lies in the package.
     Constants,
-    /// Read and write: copied from the package at each start.
+    /// Read: copied from the package at each start, and relocated before it is shown.
+    Relocated,
+    /// Read and write: copied from the package at each start, and relocated.
     Data,
 }
 
@@ -71,6 +78,7 @@ impl Access {
         match flags {
             5 => Ok(Self::Text),
             4 => Ok(Self::Constants),
+            12 => Ok(Self::Relocated),
             6 => Ok(Self::Data),
             3 | 7 => Err(Flaw::WritableAndExecutable),
             _ => Err(Flaw::UnknownAccess(flags)),
@@ -81,15 +89,22 @@ impl Access {
         match self {
             Self::Text => 5,
             Self::Constants => 4,
+            Self::Relocated => 12,
             Self::Data => 6,
         }
+    }
+
+    /// Whether each life has a copy of its own; what has not is used where it lies.
+    #[must_use]
+    pub const fn is_copied(self) -> bool {
+        matches!(self, Self::Relocated | Self::Data)
     }
 }
 
 /// A part of the application's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// Where the application was linked to find it: a page's address within [`ADDRESSES`].
+    /// Where it begins, from the base on: a page's address, of an image of at most [`LARGEST`] bytes.
     pub address: u64,
     /// Its size in memory, in bytes; what `contents` does not fill is zeros.
     pub memory: u64,
@@ -107,6 +122,7 @@ pub struct Package<'a> {
     entry: u64,
     count: usize,
     build_id: &'a [u8],
+    relocations: Relocations<'a>,
 }
 
 impl<'a> Package<'a> {
@@ -116,7 +132,7 @@ impl<'a> Package<'a> {
     /// The first thing found that is not as it must be; nothing of such a package is to be used.
     pub fn read(bytes: &'a [u8]) -> Result<Self, PackageError> {
         let package = Self::read_header(bytes)?;
-        let (mut address, mut offset, mut text) = (ADDRESSES.start, PAGE, false);
+        let (mut address, mut offset, mut text) = (0, PAGE, false);
         for index in 0..package.count {
             let raw = package.raw(index).ok_or(PackageError::Truncated)?;
             let at = |flaw| PackageError::Segment { index, flaw };
@@ -127,7 +143,29 @@ impl<'a> Package<'a> {
         if !text {
             return Err(PackageError::Entry(package.entry));
         }
+        package.check_relocations(address)?;
         Ok(package)
+    }
+
+    /// Checks that each relocation names a word that is copied, and that holds an address of the
+    /// image, which ends at `end`.
+    fn check_relocations(&self, end: u64) -> Result<(), PackageError> {
+        let mut copied = [None; SEGMENTS];
+        let found = self.segments().filter(|segment| segment.access.is_copied());
+        copied.iter_mut().zip(found).for_each(|(place, segment)| *place = Some(segment));
+        for found in self.relocations.checked() {
+            let (index, address) =
+                found.map_err(|(index, flaw)| PackageError::Relocation { index, flaw })?;
+            let value = copied.iter().flatten().find_map(|segment| segment.word(address));
+            let flaw = match value {
+                None => Flaw::NotCopied(address),
+                // The address behind the last byte is one that pointers have.
+                Some(value) if value > end => Flaw::Astray { address, value },
+                Some(_) => continue,
+            };
+            return Err(PackageError::Relocation { index, flaw });
+        }
+        Ok(())
     }
 
     /// Reads what stands before the segments, and whether the package is all there.
@@ -165,7 +203,11 @@ impl<'a> Package<'a> {
         let id = usize::try_from(id).ok().filter(|&length| length <= BUILD_ID);
         let build_id = id.and_then(|length| header.get(40..40 + length));
         let build_id = build_id.ok_or(PackageError::BuildId)?;
-        Ok(Self { bytes, entry: long(16)?, count, build_id })
+        let words = long(64)?;
+        let behind = bytes.get(..bytes.len() - END.len()).and_then(|all| all.get(HEADER..));
+        let relocations = behind.and_then(|behind| Relocations::at_the_end(behind, words));
+        let relocations = relocations.ok_or(PackageError::Relocations(words))?;
+        Ok(Self { bytes, entry: long(16)?, count, build_id, relocations })
     }
 
     /// Where the application begins: within a segment of text.
@@ -187,12 +229,33 @@ impl<'a> Package<'a> {
         (0..package.count).filter_map(move |index| package.raw(index)?.segment(package.bytes))
     }
 
-    /// How much memory its data takes beside the package, in bytes: whole pages.
+    /// How much memory it takes from its base on, in bytes: whole pages.
     #[must_use]
-    pub fn data(&self) -> u64 {
-        let data = self.segments().filter(|segment| segment.access == Access::Data);
-        // Disjoint parts of `ADDRESSES`: their sum fits.
-        data.map(|segment| segment.memory.next_multiple_of(PAGE)).sum()
+    pub fn memory(&self) -> u64 {
+        let last = self.segments().last();
+        // At most `LARGEST`.
+        last.map_or(0, |last| (last.address + last.memory).next_multiple_of(PAGE))
+    }
+
+    /// What has to be added to when the base is known.
+    #[must_use]
+    pub const fn relocations(&self) -> Relocations<'a> {
+        self.relocations
+    }
+
+    /// Makes of `memory` what a life whose image begins at `base` finds in `segment`: its contents,
+    /// relocated, and zeros behind them.
+    pub fn copy(&self, segment: &Segment<'_>, base: u64, memory: &mut [u8]) {
+        let (contents, zeros) = memory.split_at_mut(segment.contents.len().min(memory.len()));
+        contents.copy_from_slice(segment.contents.get(..contents.len()).unwrap_or_default());
+        zeros.fill(0);
+        for address in self.relocations.addresses() {
+            let at = address.checked_sub(segment.address).and_then(|at| usize::try_from(at).ok());
+            let word = at.and_then(|at| contents.get_mut(at..)?.first_chunk_mut::<8>());
+            if let Some(word) = word {
+                *word = u64::from_le_bytes(*word).wrapping_add(base).to_le_bytes();
+            }
+        }
     }
 
     fn raw(&self, index: usize) -> Option<Raw> {
@@ -208,7 +271,7 @@ impl<'a> Package<'a> {
     }
 
     const fn contents_end(&self) -> u64 {
-        (self.bytes.len() - END.len()) as u64
+        (self.bytes.len() - END.len() - self.relocations.bytes()) as u64
     }
 }
 
@@ -222,21 +285,23 @@ struct Raw {
     flags: u32,
 }
 
+impl Segment<'_> {
+    /// The word at `address` of the image, if it lies in its contents.
+    fn word(&self, address: u64) -> Option<u64> {
+        u64_at(self.contents, usize::try_from(address.checked_sub(self.address)?).ok()?)
+    }
+}
+
 impl Raw {
     /// Checks it beside those before it, which end at `address` in memory and at `offset` in the
     /// package, whose contents end at `end`. Returns where this one ends, in both.
     fn check(&self, address: u64, offset: u64, end: u64) -> Result<(u64, u64), Flaw> {
         let access = Access::from_flags(self.flags)?;
-        if self.address >> 63 == 1 {
-            return Err(Flaw::UpperHalf(self.address));
-        }
         if !self.address.is_multiple_of(PAGE) {
             return Err(Flaw::MisalignedAddress(self.address));
         }
-        let last = self.address.checked_add(self.memory).filter(|&last| last <= ADDRESSES.end);
-        let (true, Some(last)) = (self.address >= ADDRESSES.start, last) else {
-            return Err(Flaw::Outside { address: self.address, memory: self.memory });
-        };
+        let last = self.address.checked_add(self.memory).filter(|&last| last <= LARGEST);
+        let last = last.ok_or(Flaw::Outside { address: self.address, memory: self.memory })?;
         if self.address < address {
             return Err(Flaw::Overlaps(self.address));
         }
@@ -246,7 +311,7 @@ impl Raw {
         if self.size > self.memory {
             return Err(Flaw::LargerThanMemory);
         }
-        if access != Access::Data && self.size < self.memory {
+        if !access.is_copied() && self.size < self.memory {
             return Err(Flaw::ZerosInPlace);
         }
         if !self.offset.is_multiple_of(PAGE) {
@@ -255,8 +320,7 @@ impl Raw {
         if self.offset != offset {
             return Err(Flaw::Misplaced(self.offset));
         }
-        // No sum of these overflows: a size is at most that of `ADDRESSES`, and an offset is within
-        // the package.
+        // No sum of these overflows: a size is at most `LARGEST`, and an offset is within the package.
         let next = offset + self.size.next_multiple_of(PAGE);
         if next > end {
             return Err(Flaw::ContentsMissing);
@@ -285,5 +349,5 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }

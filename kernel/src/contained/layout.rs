@@ -1,74 +1,87 @@
 //! Where the application has what: its image, its stack, its heap, the buffers of its devices, and
 //! what it is told at the start.
 //!
-//! | from | what | may |
-//! |---|---|---|
-//! | `0x40_0000` | the image: text, constants, data | run; read; write |
-//! | `0x1_0000_0000` | what it is told | read |
-//! | up to `0x2_0000_0000` | the stack; nothing below it | write |
-//! | `0x4_0000_0000` | buffers that it shares with devices | write |
-//! | `0x40_0000_0000` | the heap, RAM as far apart as it is in truth | write |
-//!
-//! Text and constants are shown where they lie in the image, data is copied from it each time: so
-//! every life begins as the first did. Everything is one address space, entered nowhere else.
+//! Text and constants are shown where they lie in the kernel's image; what is relocated, and data, is
+//! copied from there each time: so every life begins as the first did. Only where it begins is another
+//! place each time, for each of these on its own ([`places`]): what one life knew of addresses, or
+//! whoever attacked it, is of no use in the next. Everything is one address space, entered nowhere
+//! else; what lies where is in `docs/memory-map.md`.
 
+use core::fmt;
 use core::ops::Range;
 
-use elone_gate::package::{Access as Segment, Package};
+use elone_gate::package::{Access as Segment, Package, SEGMENTS};
 use elone_gate::{Area, MemoryRange, MemoryRanges};
 use elone_hal::address::PAGE;
 use elone_hal::arch::space::{Constant, UserSpace};
-use elone_hal::arch::tables::MapError;
-use elone_hal::arch::unclaimed::UserMemory;
+use elone_hal::arch::tables::{MapError, Mapper};
+use elone_hal::arch::unclaimed::{Unclaimed, UserMemory};
 use elone_hal::dma::DmaBuffers;
 use heapless::Vec;
 
 use crate::allegation::{Access, Regions};
-use crate::memory::{BLOCKS, Rest};
+use crate::memory::BLOCKS;
+use crate::places::{self, Need};
 
 use super::LoadError;
 
 /// What the application is told, read-only ([`elone_gate::handover`]).
-pub(super) const HANDOVER: u64 = 0x1_0000_0000;
 const HANDOVER_LENGTH: usize = 16 << 10;
-/// The stack, and how large: as large as that of a joined application.
-pub(super) const STACK_TOP: u64 = 0x2_0000_0000;
+/// The stack: as large as that of a joined application.
 const STACK_LENGTH: usize = 128 << 10;
 /// What is not mapped below the stack, and is the stack's when it is hit: a page for each call that
 /// is deep, and as much again for one that has large arrays.
-pub(super) const STACK_GUARD: Range<u64> =
-    STACK_TOP - (STACK_LENGTH as u64) - (1 << 20)..STACK_TOP - STACK_LENGTH as u64;
-const BUFFERS: u64 = 0x4_0000_0000;
-const HEAP: u64 = 0x40_0000_0000;
+const STACK_GUARD: u64 = 1 << 20;
+/// Room for the buffers of all devices.
+const BUFFERS_LENGTH: u64 = 64 << 20;
 
+/// What an application may have. Below is nothing: a number that was cut to 32 bits is no address.
+const SPACE: Range<u64> = 1 << 32..UserSpace::END;
+/// What one table of level 3, 2 and 1 covers.
+const MIB_2: u64 = 2 << 20;
 const GIB: u64 = 1 << 30;
+const GIB_512: u64 = 512 << 30;
+
 /// Pages for tables: what an image, a stack, a heap of some pieces and sixteen devices take.
-const TABLES: usize = 32 * PAGE;
+const TABLES: usize = 42 * PAGE;
 /// How many of them are kept for devices: scattered memory must not cost the network.
-const TABLES_FOR_DEVICES: usize = 6;
-/// The most that one piece of the heap can need: of level 2 and of level 3, for either end.
-const TABLES_A_PIECE: usize = 4;
-/// How many segments of data an image can have.
-const DATA: usize = 4;
+const TABLES_FOR_DEVICES: usize = 8;
+/// The most that one piece of the heap can need: of level 2 and of level 3, for either end, and one
+/// of level 1.
+const TABLES_A_PIECE: usize = 5;
+
+/// Where a life has what.
+#[derive(Clone, Copy, Debug, Default)]
+struct Places {
+    heap: u64,
+    image: u64,
+    handover: u64,
+    stack: u64,
+    buffers: u64,
+}
 
 /// The application's memory, and where it is seen.
 pub(super) struct Layout {
     space: UserSpace,
     handover: UserMemory,
     stack: UserMemory,
-    data: Vec<UserMemory, DATA>,
+    copies: Vec<UserMemory, SEGMENTS>,
     blocks: Vec<UserMemory, BLOCKS>,
-    /// Where the first GiB of the heap's RAM begins, physically.
-    base: u64,
+    places: Places,
+    /// How far below the stack's end it begins, in bytes.
+    stack_offset: u64,
     heap: MemoryRanges,
     next_buffers: u64,
     regions: Regions,
 }
 
 impl Layout {
-    /// Sets memory aside for all but the heap, which is what is left; lays it out for the first life.
-    pub(super) fn new(package: &Package<'static>, rest: Rest) -> Result<Self, LoadError> {
-        let Rest { mut blocks, mapper } = rest;
+    /// Sets memory aside for all but the heap, which is what is left.
+    pub(super) fn new(
+        package: &Package<'static>,
+        mut blocks: Vec<Unclaimed, BLOCKS>,
+        mapper: &Mapper,
+    ) -> Result<Self, LoadError> {
         let mut take = |length: usize| {
             let length = length.checked_next_multiple_of(PAGE).unwrap_or(length);
             let largest = blocks.iter_mut().max_by_key(|block| block.length());
@@ -76,27 +89,46 @@ impl Layout {
             let taken = largest.and_then(|block| block.cut(length));
             taken.ok_or(LoadError::TooLarge { needed: length >> 10, free: free >> 10 })
         };
-        let space = UserSpace::new(take(TABLES)?, &mapper)?;
+        let space = UserSpace::new(take(TABLES)?, mapper)?;
         let (handover, stack) = (take(HANDOVER_LENGTH)?.into(), take(STACK_LENGTH)?.into());
-        let mut data = Vec::new();
-        for segment in package.segments().filter(|segment| segment.access == Segment::Data) {
+        let mut copies = Vec::new();
+        for segment in package.segments().filter(|segment| segment.access.is_copied()) {
             let memory = take(usize::try_from(segment.memory).unwrap_or(usize::MAX))?;
-            data.push(memory.into()).map_err(|_| MapError::OutOfTables)?;
+            copies.push(memory.into()).map_err(|_| MapError::OutOfTables)?;
         }
-        let base = blocks.first().map_or(0, |block| block.physical().start().0 / GIB * GIB);
-        let mut layout = Self {
+        let filled = blocks.into_iter().filter(|block| block.length() > 0);
+        Ok(Self {
             space,
             handover,
             stack,
-            data,
-            blocks: blocks.into_iter().map(UserMemory::from).collect(),
-            base,
+            copies,
+            blocks: filled.map(UserMemory::from).collect(),
+            places: Places::default(),
+            stack_offset: 0,
             heap: MemoryRanges::NONE,
-            next_buffers: BUFFERS,
+            next_buffers: 0,
             regions: Regions::new(),
-        };
-        layout.lay_out(package)?;
-        Ok(layout)
+        })
+    }
+
+    /// Where the image begins: what a package's addresses count from.
+    pub(super) const fn base(&self) -> u64 {
+        self.places.image
+    }
+
+    /// Where the application finds what it is told.
+    pub(super) const fn handed_over(&self) -> u64 {
+        self.places.handover
+    }
+
+    /// What is not mapped below the stack.
+    pub(super) const fn stack_guard(&self) -> Range<u64> {
+        self.places.stack..self.places.stack + STACK_GUARD
+    }
+
+    /// Where the stack pointer begins.
+    pub(super) const fn stack_pointer(&self) -> u64 {
+        self.stack_guard().end + STACK_LENGTH as u64 - self.stack_offset
     }
 
     /// What is the application's alone: its heap, where it sees it.
@@ -119,49 +151,93 @@ impl Layout {
         write(bytes)
     }
 
-    /// Takes everything away and lays it out anew, data as in the image, without any buffers. What
-    /// was handed over is not touched.
-    pub(super) fn lay_out(&mut self, package: &Package<'static>) -> Result<(), MapError> {
+    /// Takes everything away and lays it out anew, in other places, by numbers of 64 random bits; data
+    /// as in the image, without any buffers. What was handed over has to be so again.
+    pub(super) fn lay_out(
+        &mut self,
+        package: &Package<'static>,
+        mut number: impl FnMut() -> u64,
+    ) -> Result<(), MapError> {
         self.space.clear();
         self.regions.clear();
-        self.next_buffers = BUFFERS;
-        let mut data = self.data.iter_mut();
-        for segment in package.segments() {
-            let (seen, bytes) = (segment.address, segment.contents);
-            let access = match segment.access {
-                Segment::Text => {
-                    self.space.map_constants(seen, bytes, Constant::Text)?;
-                    Access::Read
-                }
-                Segment::Constants => {
-                    self.space.map_constants(seen, bytes, Constant::Data)?;
-                    Access::Read
-                }
-                Segment::Data => {
-                    let Some(memory) = data.next() else { continue };
-                    fill(memory, bytes);
-                    self.space.map_memory(seen, memory)?;
-                    Access::Write
-                }
-            };
-            own(&mut self.regions, seen, segment.memory, access)?;
-        }
-        self.space.map_words(HANDOVER, &self.handover)?;
-        own(&mut self.regions, HANDOVER, HANDOVER_LENGTH as u64, Access::Read)?;
-        let stack = STACK_TOP - STACK_LENGTH as u64;
+        self.places = self.draw(package, &mut number).ok_or(MapError::OutOfRange)?;
+        // What stacks are aligned to, and less than a page in all.
+        self.stack_offset = number() % PAGE as u64 / 16 * 16;
+        self.next_buffers = self.places.buffers;
+        self.lay_out_image(package)?;
+        let Places { handover, .. } = self.places;
+        self.space.map_words(handover, &self.handover)?;
+        own(&mut self.regions, handover, HANDOVER_LENGTH as u64, Access::Read)?;
+        let stack = self.stack_guard().end;
         self.stack.bytes().fill(0);
         self.space.map_memory(stack, &self.stack)?;
         own(&mut self.regions, stack, STACK_LENGTH as u64, Access::Write)?;
         self.lay_out_heap()
     }
 
+    /// Draws a place for everything.
+    fn draw(&self, package: &Package<'static>, number: impl FnMut() -> u64) -> Option<Places> {
+        let pages = |length| Need { length, alignment: PAGE as u64, block: GIB };
+        let needs = [
+            self.heap_needs(),
+            pages(package.memory()),
+            pages(HANDOVER_LENGTH as u64),
+            pages(STACK_GUARD + STACK_LENGTH as u64),
+            pages(BUFFERS_LENGTH),
+        ];
+        let [heap, image, handover, stack, buffers] = places::draw(&needs, &SPACE, number)?;
+        Some(Places { heap, image, handover, stack, buffers })
+    }
+
+    /// The heap's blocks are as far apart as they are in truth, so one place is enough for all. It is
+    /// such that the largest tables' entries that fit the RAM fit what is seen of it too.
+    fn heap_needs(&self) -> Need {
+        let blocks = || self.blocks.iter().map(UserMemory::physical);
+        let has_whole = blocks().any(|block| {
+            let whole = block.start().0.checked_next_multiple_of(GIB);
+            whole.and_then(|whole| block.end().0.checked_sub(whole)) >= Some(GIB)
+        });
+        let alignment = if has_whole { GIB } else { MIB_2 };
+        let end = blocks().last().map_or(0, |block| block.end().0);
+        let length = end.saturating_sub(self.heap_base(alignment)).max(1);
+        Need { length, alignment, block: GIB_512 }
+    }
+
+    /// The physical address that is seen where the heap begins.
+    fn heap_base(&self, alignment: u64) -> u64 {
+        self.blocks.first().map_or(0, |block| block.physical().start().0 / alignment * alignment)
+    }
+
+    fn lay_out_image(&mut self, package: &Package<'static>) -> Result<(), MapError> {
+        let base = self.places.image;
+        let mut copies = self.copies.iter_mut();
+        for segment in package.segments() {
+            let (seen, bytes) = (base + segment.address, segment.contents);
+            let mut copy = || {
+                let memory = copies.next().ok_or(MapError::OutOfRange)?;
+                package.copy(&segment, base, memory.bytes());
+                Ok::<_, MapError>(&*memory)
+            };
+            match segment.access {
+                Segment::Text => self.space.map_constants(seen, bytes, Constant::Text)?,
+                Segment::Constants => self.space.map_constants(seen, bytes, Constant::Data)?,
+                Segment::Relocated => self.space.map_words(seen, copy()?)?,
+                Segment::Data => self.space.map_memory(seen, copy()?)?,
+            }
+            let access = if segment.access == Segment::Data { Access::Write } else { Access::Read };
+            own(&mut self.regions, seen, segment.memory, access)?;
+        }
+        Ok(())
+    }
+
     /// The heap keeps what was written to it: an application takes it for unspecified.
     fn lay_out_heap(&mut self) -> Result<(), MapError> {
         self.heap = MemoryRanges::NONE;
-        for block in self.blocks.iter().filter(|block| block.length() > 0) {
-            let seen = HEAP + (block.physical().start().0 - self.base);
+        let base = self.heap_base(self.heap_needs().alignment);
+        for block in &self.blocks {
+            let seen = self.places.heap + (block.physical().start().0 - base);
             let room = self.space.tables_left() >= TABLES_A_PIECE + TABLES_FOR_DEVICES;
-            if room && self.space.map_memory(seen, block).is_ok() {
+            if room && self.space.map_heap(seen, block).is_ok() {
                 own(&mut self.regions, seen, block.length() as u64, Access::Write)?;
                 let range = MemoryRange { start: address(seen), length: block.length() };
                 self.heap.push(range).then_some(()).ok_or(MapError::OutOfRange)?;
@@ -178,6 +254,9 @@ impl Layout {
         // A page between the buffers of two devices stays unmapped; a place is not used twice, as
         // some of it may be mapped even if not all of it could be.
         self.next_buffers += length + PAGE as u64;
+        if self.next_buffers > self.places.buffers + BUFFERS_LENGTH {
+            return Err(MapError::OutOfRange);
+        }
         self.space.map_buffers(seen, buffers)?;
         own(&mut self.regions, seen, buffers.length() as u64, Access::Write)?;
         let base = core::ptr::NonNull::new(core::ptr::without_provenance_mut(address(seen)));
@@ -186,17 +265,19 @@ impl Layout {
     }
 }
 
+/// Where everything but the image is.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Places { heap, handover, buffers, .. } = self.places;
+        let stack = self.stack_guard().end;
+        write!(f, "its stack at {stack:#x}, its heap at {heap:#x}, buffers at {buffers:#x}")?;
+        write!(f, ", what it is told at {handover:#x}")
+    }
+}
+
 /// Notes what the application may name in its calls: all that is mapped for it.
 fn own(regions: &mut Regions, seen: u64, length: u64, access: Access) -> Result<(), MapError> {
     regions.add(seen, length, access).then_some(()).ok_or(MapError::OutOfRange)
-}
-
-/// Data as it is in the image, and zeros behind it.
-fn fill(memory: &mut UserMemory, bytes: &[u8]) {
-    let all = memory.bytes();
-    let (initialised, zeros) = all.split_at_mut(bytes.len().min(all.len()));
-    initialised.copy_from_slice(bytes.get(..initialised.len()).unwrap_or_default());
-    zeros.fill(0);
 }
 
 /// An address of the application's as a number of the machine's width.

@@ -1,27 +1,31 @@
 //! Contained: the application runs at EL0, in an address space of its own, and asks by `svc`.
 //!
-//! It has lives. In each it is laid out from its pristine image, entered, and served until it ends:
-//! by itself, which ends the machine, or by a fault, after which everything that it had is taken
+//! It has lives. In each it is laid out from its pristine image, somewhere else than in the one
+//! before, entered, and served until it ends: by itself, which ends the machine, or by a fault, after which everything that it had is taken
 //! back and, if policy says so, the next life begins. The kernel stays as it is.
 
 mod calls;
+mod dice;
 mod error;
 mod layout;
 
 use elone_gate::abi::Answer;
+use elone_gate::handover::{self, Again};
 use elone_gate::package::{Access, Package};
-use elone_gate::{Error, Level, MemoryRanges, handover};
+use elone_gate::{Error, Level, MemoryRanges};
 use elone_hal::arch::exception::Frame;
+use elone_hal::arch::tables::Mapper;
 use elone_hal::arch::user::{self, Reason};
 use heapless::Vec;
 
 use crate::error::BootError;
 use crate::fault::{self, ApplicationFault, Cause};
-use crate::memory::Memory;
+use crate::memory::{Memory, Rest};
 use crate::platform::Platform;
 use crate::policy;
 use crate::{blackbox, interrupts, power, watchdog};
 use calls::{Room, Served};
+use dice::Dice;
 pub(crate) use error::LoadError;
 use layout::Layout;
 
@@ -49,23 +53,26 @@ enum End {
 
 impl Application {
     /// Finds the application in the image, and the memory that it needs.
-    pub(crate) fn load(memory: Memory) -> Result<Self, LoadError> {
+    pub(crate) fn load(memory: Memory) -> Result<(Self, Mapper), LoadError> {
         let image = elone_hal::arch::entry::application();
         let package = Package::read(image)?;
-        let layout = Layout::new(&package, memory.into_rest())?;
+        let Rest { blocks, mapper } = memory.into_rest();
+        let layout = Layout::new(&package, blocks, &mapper)?;
         let frame = user::first_frame(0, 0, [0; 2]);
-        Ok(Self { package, layout, frame, room: Room::NEW })
+        Ok((Self { package, layout, frame, room: Room::NEW }, mapper))
     }
 
-    /// What is its alone.
+    /// What is its alone: each life is told anew where.
+    #[expect(clippy::unused_self, reason = "as of one that is joined, which has it here")]
     pub(crate) const fn heap(&self) -> MemoryRanges {
-        self.layout.heap()
+        MemoryRanges::NONE
     }
 
     /// Runs it, life after life, to its end; returns its exit status.
     pub(crate) fn run(mut self, platform: &'static Platform) -> u8 {
+        let mut dice = Dice::default();
         loop {
-            if let Err(error) = self.prepare(platform) {
+            if let Err(error) = self.prepare(platform, &mut dice) {
                 return BootError::Application(error).report();
             }
             match self.live() {
@@ -76,8 +83,9 @@ impl Application {
                         frame: &self.frame,
                         cause,
                         build_id: self.package.build_id(),
+                        base: self.layout.base(),
                         backtrace: &trace,
-                        stack_guard: layout::STACK_GUARD,
+                        stack_guard: self.layout.stack_guard(),
                     });
                     if let Err(error) = platform.take_back() {
                         // Some monitors cannot reset a device that was in use. Nothing is shared
@@ -85,26 +93,27 @@ impl Application {
                         log::error!("a device does not come back: {error}");
                         power::follow(policy::Answer::RestartMachine);
                     }
-                    if let Err(error) = self.layout.lay_out(&self.package) {
-                        return BootError::Application(LoadError::Map(error)).report();
-                    }
                 }
             }
         }
     }
 
-    /// Tells it what it is started with, and puts it at its beginning. It is laid out already.
-    fn prepare(&mut self, platform: &Platform) -> Result<(), LoadError> {
+    /// Lays it out, tells it what it is started with, and puts it at its beginning.
+    fn prepare(&mut self, platform: &Platform, dice: &mut Dice) -> Result<(), LoadError> {
+        self.layout.lay_out(&self.package, || dice.roll())?;
         let (start, counter) = (platform.start(), platform.counter());
+        let heap = self.layout.heap();
         let length = blackbox::with_past(|restarts, faults, report| {
             // A report that does not fit is not worth a life.
             [report, ""].into_iter().find_map(|report| {
-                let past = (restarts, faults, report);
-                self.layout.hand_over(|bytes| handover::encode_again(start, past, counter, bytes))
+                let again = Again { heap: &heap, past: (restarts, faults, report) };
+                self.layout.hand_over(|bytes| handover::encode_again(start, &again, counter, bytes))
             })
         });
-        let arguments = [layout::HANDOVER, length.ok_or(LoadError::Handover)? as u64];
-        self.frame = user::first_frame(self.package.entry(), layout::STACK_TOP, arguments);
+        let arguments = [self.layout.handed_over(), length.ok_or(LoadError::Handover)? as u64];
+        let (base, stack) = (self.layout.base(), self.layout.stack_pointer());
+        self.frame = user::first_frame(base + self.package.entry(), stack, arguments);
+        begins(base, &self.layout);
         Ok(())
     }
 
@@ -158,6 +167,7 @@ impl Application {
     /// its own memory and lead into its own text.
     fn backtrace(&self) -> Vec<u64, FRAMES> {
         let is_text = |address: u64| {
+            let Some(address) = address.checked_sub(self.layout.base()) else { return false };
             let mut segments = self.package.segments();
             segments.any(|part| {
                 part.access == Access::Text
@@ -184,6 +194,12 @@ impl Application {
         }
         trace
     }
+}
+
+/// Says where a life begins. Debuggers stop here to learn it: the base is the first argument.
+#[inline(never)]
+fn begins(base: u64, layout: &Layout) {
+    log::debug!("layout: the application's image at {base:#x}, {layout}");
 }
 
 /// Whether an error is one that an application in its right mind cannot meet.

@@ -31,6 +31,8 @@ pub(crate) struct ApplicationFault<'a> {
     pub(crate) cause: Cause,
     /// The application's build.
     pub(crate) build_id: &'a [u8],
+    /// Where the application's image begins.
+    pub(crate) base: u64,
     /// Where it was, innermost first.
     pub(crate) backtrace: &'a [u64],
     /// What is unmapped below its stack.
@@ -64,6 +66,7 @@ fn report(fault: &ApplicationFault<'_>, besides: Option<&str>) -> Answer {
         registers: Some((&frame.x, frame.sp)),
         program: "application",
         build: fault.build_id,
+        base: fault.base,
         backtrace: fault.backtrace,
     };
     tell(&report, fault.culprit())

@@ -6,16 +6,14 @@ use heapless::String;
 
 use super::node::{Properties, Value};
 use super::survey::Survey;
-use super::tree::Tree;
-use super::{Machine, Problem, Seeds};
+use super::{Machine, Problem};
 
 impl<'t> Survey<'_, 't> {
-    /// Notes what `/chosen` says.
-    pub(super) fn choose(&mut self, tree: &Tree, chosen: &Properties<'t>) {
+    /// Notes what `/chosen` says, bar the seeds: they were taken, and wiped, before ([`crate::seed`]).
+    pub(super) fn choose(&mut self, chosen: &Properties<'t>) {
         self.consoles.stdout_path = chosen.stdout_path;
         let machine = &mut *self.machine;
-        let problems =
-            [initrd(machine, chosen), bootargs(machine, chosen), seeds(machine, chosen, tree)];
+        let problems = [initrd(machine, chosen), bootargs(machine, chosen)];
         for problem in problems.into_iter().filter_map(Result::err) {
             machine.warn("chosen", problem);
         }
@@ -39,22 +37,5 @@ fn bootargs(machine: &mut Machine, chosen: &Properties) -> Result<(), Problem> {
     let Some(value) = chosen.bootargs else { return Ok(()) };
     let text = value.text().and_then(|text| String::try_from(text.trim_end_matches('\0')).ok());
     machine.bootargs = text.ok_or(Problem::BadProperty("bootargs"))?;
-    Ok(())
-}
-
-fn seeds(machine: &mut Machine, chosen: &Properties, tree: &Tree) -> Result<(), Problem> {
-    let seeds = &mut machine.seeds;
-    for seed in [chosen.kaslr_seed, chosen.rng_seed].into_iter().flatten() {
-        let start = tree.offset_of(seed.0);
-        // There is room for both; a second `/chosen` is against the specification.
-        let _ = seeds.places.push(start..start + seed.0.len());
-    }
-    if let Some(seed) = chosen.rng_seed {
-        seeds.rng = seed.0.iter().copied().take(Seeds::RNG).collect();
-    }
-    if let Some(seed) = chosen.kaslr_seed {
-        let seed = seed.number().ok_or(Problem::BadProperty("kaslr-seed"))?;
-        seeds.kaslr = Some(seed).filter(|seed| *seed != 0);
-    }
     Ok(())
 }

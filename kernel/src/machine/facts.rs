@@ -1,7 +1,6 @@
 //! The kinds of facts that a [`Machine`](super::Machine) is made of.
 
 use core::fmt;
-use core::ops::Range;
 
 use elone_hal::address::PhysicalRange;
 use elone_hal::{IntId, Trigger};
@@ -128,44 +127,4 @@ pub struct VirtioSlot {
     pub interrupt: Interrupt,
     /// Whether what the device reads and writes is coherent with the core's caches.
     pub dma_coherent: bool,
-}
-
-/// Random bytes that whoever started the machine handed over. They are secrets, each good for one
-/// boot. [`Seeds::wipe`] and [`Seeds::places`] are for wiping them, here and in the tree; the boot
-/// does not do so yet, as it maps the tree read-only.
-#[derive(Default)]
-pub struct Seeds {
-    /// `kaslr-seed`; a zero, which some monitors put there, is none.
-    pub kaslr: Option<u64>,
-    /// `rng-seed`, or as much of it as there is room for.
-    pub rng: Vec<u8, { Self::RNG }>,
-    pub(super) places: Vec<Range<usize>, { Self::PLACES }>,
-}
-
-impl Seeds {
-    /// How much of `rng-seed` is kept, in bytes: more than the strongest generator needs.
-    pub const RNG: usize = 128;
-    /// How many seeds there can be: one of each kind.
-    pub const PLACES: usize = 2;
-
-    /// Where in the tree the seeds are, as ranges of bytes.
-    #[must_use]
-    pub fn places(&self) -> &[Range<usize>] {
-        &self.places
-    }
-
-    /// Forgets the seeds; not their places.
-    pub fn wipe(&mut self) {
-        self.kaslr = None;
-        self.rng.fill(0);
-        // Whoever looks at the bytes here must see zeros, so the compiler cannot leave them out.
-        core::hint::black_box(&mut self.rng);
-        self.rng.clear();
-    }
-}
-
-impl fmt::Debug for Seeds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seeds(kaslr: {}, rng: {} bytes)", self.kaslr.is_some(), self.rng.len())
-    }
 }

@@ -122,8 +122,6 @@ properties! {
     stdout_path = "stdout-path",
     initrd_start = "linux,initrd-start",
     initrd_end = "linux,initrd-end",
-    kaslr_seed = "kaslr-seed",
-    rng_seed = "rng-seed",
 }
 
 impl Properties<'_> {

@@ -44,7 +44,7 @@ pub(super) fn survey(tree: &Tree, machine: &mut Machine) -> Result<(), MachineEr
     }
     for node in tree.nodes()? {
         let (depth, node) = node?;
-        survey.visit(tree, depth, node)?;
+        survey.visit(depth, node)?;
     }
     survey.finish()
 }
@@ -61,7 +61,7 @@ impl<'t> Survey<'_, 't> {
     }
 
     /// Notes what is of use in a node.
-    fn visit(&mut self, tree: &Tree, depth: usize, node: Node<'t>) -> Result<(), MachineError> {
+    fn visit(&mut self, depth: usize, node: Node<'t>) -> Result<(), MachineError> {
         let properties = &mut Properties::default();
         properties.gather(&node)?;
         self.buses.enter(depth, node, properties)?;
@@ -80,7 +80,7 @@ impl<'t> Survey<'_, 't> {
             self.machine.cores += 1;
         } else if depth == 1 {
             match name_of(&node).name {
-                "chosen" => self.choose(tree, properties),
+                "chosen" => self.choose(properties),
                 "aliases" => self.consoles.aliases = Some(node),
                 _ => {}
             }

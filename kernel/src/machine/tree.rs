@@ -124,11 +124,6 @@ impl<'t> Tree<'t> {
             _ => Some(Err(MachineError::Truncated)),
         })
     }
-
-    /// Where in the tree's bytes `value`, a property's, lies.
-    pub(super) fn offset_of(&self, value: &[u8]) -> usize {
-        value.as_ptr().addr().wrapping_sub(self.bytes.as_ptr().addr())
-    }
 }
 
 /// The name of a node. One that is no text is not worth refusing the tree for: it is nobody's.

@@ -19,6 +19,8 @@ pub enum Cause {
     Panic,
     /// The watchdog's finding.
     Hang,
+    /// Memory that must not change has changed: what it is, and where the page begins.
+    Altered(&'static str, u64),
 }
 
 impl Cause {
@@ -45,13 +47,14 @@ impl Cause {
             Self::Uninvited => "fiq",
             Self::Panic => "panic",
             Self::Hang => "hang",
+            Self::Altered(..) => "integrity",
         }
     }
 
     /// Whether the core has found it, and says more of it in `ESR` and `FAR`.
     #[must_use]
     pub const fn has_syndrome(&self) -> bool {
-        !matches!(self, Self::Panic | Self::Hang)
+        !matches!(self, Self::Panic | Self::Hang | Self::Altered(..))
     }
 }
 
@@ -64,6 +67,9 @@ impl fmt::Display for Cause {
             Self::Uninvited => f.write_str("an interrupt that nobody asked for"),
             Self::Panic => f.write_str("it panicked"),
             Self::Hang => f.write_str("it runs on without waiting"),
+            Self::Altered(what, page) => {
+                write!(f, "{what} at {page:#x} is not what it was at boot")
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ mod scenario;
 pub mod scenarios;
 pub mod shim;
 mod spawn;
+mod stub;
 mod tree;
 mod wire;
 

@@ -22,6 +22,8 @@ pub(crate) struct Tree {
     /// Where virtio slots are, and their interrupts.
     pub(crate) slots: Vec<(u64, u32)>,
     pub(crate) bootargs: &'static str,
+    /// More of `/chosen`: names, and bytes.
+    pub(crate) seeds: Vec<(&'static str, &'static [u8])>,
     /// How many levels of nodes that mean nothing there are.
     pub(crate) depth: usize,
 }
@@ -37,6 +39,7 @@ impl Default for Tree {
             psci: Some("arm,psci-1.0"),
             slots: (0..32).map(|slot| (0x0a00_0000 + 0x200 * u64::from(slot), 16 + slot)).collect(),
             bootargs: "",
+            seeds: Vec::new(),
             depth: 0,
         }
     }
@@ -55,7 +58,10 @@ impl Tree {
         fdt.property_u32("#size-cells", 2)?;
         fdt.property_u32("interrupt-parent", CONTROLLER)?;
         fdt.property_string("compatible", "test,virt")?;
-        node(&mut fdt, "chosen", |fdt| fdt.property_string("bootargs", self.bootargs))?;
+        node(&mut fdt, "chosen", |fdt| {
+            self.seeds.iter().try_for_each(|(name, seed)| fdt.property(name, seed))?;
+            fdt.property_string("bootargs", self.bootargs)
+        })?;
         for (start, length) in &self.ram {
             node(&mut fdt, &format!("memory@{start:x}"), |fdt| {
                 fdt.property_string("device_type", "memory")?;

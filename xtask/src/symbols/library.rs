@@ -55,8 +55,9 @@ impl Library {
         let has_it = |file: &PathBuf| build_id(file).is_ok_and(|one| one == id);
         built(&self.target).into_iter().find(has_it).ok_or_else(|| {
             anyhow!(
-                "no ELF file has build id {id}. Build the application again from the same source \
-                 (cargo xtask build APP, with --contained if it was), or name the file: --elf FILE"
+                "no ELF file has build id {id}. Build the application again from the same source, by \
+                 the layout seed that its boot names (cargo xtask build APP --seed N, with \
+                 --contained if it was), or name the file: --elf FILE"
             )
         })
     }

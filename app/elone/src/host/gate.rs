@@ -79,6 +79,9 @@ impl Gate for HostGate {
     }
 
     fn entropy(&self, bytes: &mut [u8]) -> Result<(), Error> {
+        if current(|machine| machine.has_entropy) == Some(false) {
+            return Err(Error::NoEntropy);
+        }
         let file = File::open("/dev/urandom");
         file.and_then(|mut file| file.read_exact(bytes)).map_err(|_| Error::NoEntropy)
     }

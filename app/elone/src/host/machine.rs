@@ -10,7 +10,9 @@ use std::string::{String, ToString};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use elone_gate::{Events, Level, MachineInfo, MemoryRanges, Past, Protections, Start, Verbosity};
+use elone_gate::{
+    Events, Level, MachineInfo, MemoryRanges, Past, Protection, Protections, Start, Verbosity,
+};
 
 use super::cable::Plug;
 use super::disk::{Disk, Image};
@@ -24,10 +26,15 @@ std::thread_local! {
     static CURRENT: RefCell<Option<Rc<Running>>> = const { RefCell::new(None) };
 }
 
+/// What can be in force where there is no hardware to protect.
+const PROTECTIONS: Protections = Protections::NONE.with(Protection::KeyedSequenceNumbers);
+
 /// A machine to be run, once.
 #[derive(Debug)]
 pub struct Machine {
     settings: String,
+    protections: Protections,
+    has_entropy: bool,
     nets: Vec<Plug>,
     disks: Vec<Image>,
     past: Past,
@@ -67,6 +74,7 @@ pub(super) struct Running {
     pub(super) signals: Arc<Signals>,
     pub(super) nets: Vec<Net>,
     pub(super) disks: Vec<Disk>,
+    pub(super) has_entropy: bool,
 }
 
 /// What unwinds from `exit` to the machine's end.
@@ -76,8 +84,30 @@ impl Machine {
     /// A machine with nothing in it. `settings` are those of a boot: `key=value`, by blanks.
     #[must_use]
     pub fn new(settings: &str) -> Self {
-        let (nets, disks, past) = (Vec::new(), Vec::new(), Past::default());
-        Self { settings: settings.to_string(), nets, disks, past, signals: Arc::default() }
+        Self {
+            settings: settings.to_string(),
+            protections: PROTECTIONS,
+            has_entropy: true,
+            nets: Vec::new(),
+            disks: Vec::new(),
+            past: Past::default(),
+            signals: Arc::default(),
+        }
+    }
+
+    /// Says which protections are in force. Without this, all that can be here: TCP's keyed sequence
+    /// numbers.
+    #[must_use]
+    pub const fn protections(mut self, protections: Protections) -> Self {
+        self.protections = protections;
+        self
+    }
+
+    /// Takes every source of entropy away.
+    #[must_use]
+    pub const fn without_entropy(mut self) -> Self {
+        self.has_entropy = false;
+        self
     }
 
     /// Puts in a network interface with a cable plugged in.
@@ -129,9 +159,9 @@ impl Machine {
         let disks = self.disks.into_iter().zip(0..);
         let after = u8::try_from(nets.len()).unwrap_or(u8::MAX);
         let disks = disks.map(|(image, at)| Disk::new(image, after + at, &self.signals)).collect();
-        let running = Running { signals: self.signals, nets, disks };
+        let running = Running { signals: self.signals, nets, disks, has_entropy: self.has_entropy };
         CURRENT.set(Some(Rc::new(running)));
-        let start = start_of(&self.settings, self.past);
+        let start = start_of(&self.settings, self.protections, self.past);
         let result = panic::catch_unwind(AssertUnwindSafe(|| application(start)));
         CURRENT.set(None);
         result.unwrap_or_else(|payload: Box<dyn Any + Send>| {
@@ -201,7 +231,7 @@ pub(super) fn exit(status: u8) -> ! {
     panic::resume_unwind(Box::new(Exit(status)))
 }
 
-fn start_of(settings: &str, past: Past) -> &'static Start {
+fn start_of(settings: &str, protections: Protections, past: Past) -> &'static Start {
     // Leaked, as the machine's own lives as long as the machine.
     let settings: &'static str = Box::leak(settings.to_string().into_boxed_str());
     let machine = MachineInfo {
@@ -213,7 +243,7 @@ fn start_of(settings: &str, past: Past) -> &'static Start {
         interrupt_controller: "none",
         memory: 0,
         version: concat!("elone host ", env!("CARGO_PKG_VERSION")),
-        protections: Protections::NONE,
+        protections,
     };
     let network = settings::network(settings);
     let (heap, verbosity) = (MemoryRanges::NONE, Verbosity(3));

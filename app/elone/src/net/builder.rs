@@ -5,17 +5,20 @@ use core::cell::RefCell;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use elone_gate::{self as gate, DeviceClass, DeviceInfo, Events, NetInfo, Network, calls};
+use elone_gate::{
+    self as gate, DeviceClass, DeviceInfo, Events, NetInfo, Network, Protections, Start, calls,
+};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::socket::dns;
 use smoltcp::wire::{EthernetAddress, HardwareAddress};
 
 use super::address::{self, Addresses, Static};
 use super::port::Port;
+use super::secret::Secret;
 use super::stack::{self, Inner, Others, Stack};
 use super::table::Table;
 use super::{Limits, Net};
-use crate::{Error, entropy, run};
+use crate::{Error, run};
 
 /// Connections at a time, unless the application says otherwise.
 const CONNECTIONS: u16 = 64;
@@ -31,14 +34,15 @@ const QUERIES: usize = 4;
 pub struct NetBuilder {
     index: u8,
     setting: Network,
+    protections: Protections,
     limits: Limits,
 }
 
 impl NetBuilder {
-    pub(crate) const fn new(index: u8, setting: Network) -> Self {
+    pub(crate) const fn new(index: u8, start: &Start) -> Self {
         let limits =
             Limits { connections: CONNECTIONS, receive_buffer: BUFFER, transmit_buffer: BUFFER };
-        Self { index, setting, limits }
+        Self { index, setting: start.network, protections: start.machine.protections, limits }
     }
 
     /// Sets how many TCP connections there may be at a time, in and out together: 64 unless set. A
@@ -72,7 +76,7 @@ impl NetBuilder {
     /// renewed in the background; if it is lost, that is logged and another one asked for.
     ///
     /// # Errors
-    /// [`Error::NoInterface`], [`gate::Error::Claimed`], [`gate::Error::NoEntropy`].
+    /// [`Error::NoInterface`], [`gate::Error::Claimed`].
     pub async fn configured_by_dhcp(self) -> Result<Net, Error> {
         let stack = self.claim()?;
         stack.inner.borrow_mut().start_dhcp();
@@ -95,31 +99,31 @@ impl NetBuilder {
     }
 
     fn claim(&self) -> Result<&'static Stack, Error> {
-        // First what can fail, so that a failure leaves the device unclaimed.
-        let seed = entropy::word()?;
         let info = match calls::device(DeviceClass::Net, self.index) {
             Ok(DeviceInfo::Net(info)) => info,
             Ok(_) | Err(gate::Error::NoSuchDevice) => return Err(Error::NoInterface),
             Err(error) => return Err(error.into()),
         };
-        let inner = RefCell::new(self.assemble(info, seed));
+        let inner = RefCell::new(self.assemble(info));
         let stack = Box::leak(Box::new(Stack { event: Events::device(info.handle), inner }));
         run::add(stack);
         Ok(stack)
     }
 
-    fn assemble(&self, info: NetInfo, seed: u64) -> Inner {
+    fn assemble(&self, info: NetInfo) -> Inner {
         let mut port = Port::new(info);
+        let mut secret = Secret::new(self.protections);
         let mac = EthernetAddress(info.mac);
         let mut config = Config::new(HardwareAddress::Ethernet(mac));
-        // Initial sequence numbers and DNS's ports and ids come from this.
-        config.random_seed = seed;
+        // DHCP's ids come from this; what matters more does not (`secret`).
+        config.random_seed = secret.word();
         let interface = Interface::new(config, &mut port, stack::instant(stack::now()));
         let mut set = SocketSet::new(Vec::new());
         let queries: Vec<_> = (0..QUERIES).map(|_| None).collect();
         let dns = set.add(dns::Socket::new(&[], queries));
         let link_local = Some(address::link_local(info.mac));
         let addresses = Addresses { link_local, dns: vec![], ..Addresses::default() };
-        Inner::new(interface, port, Table::new(self.limits), Others::new(set, dns), addresses)
+        let (table, others) = (Table::new(self.limits), Others::new(set, dns));
+        Inner::new(interface, port, secret, table, others, addresses)
     }
 }

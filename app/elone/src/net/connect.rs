@@ -6,18 +6,17 @@ use core::task::Poll;
 
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Duration;
+use smoltcp::wire::IpListenEndpoint;
 
 use super::Net;
 use super::flow::Ends;
 use super::place::Id;
 use super::stack::{Inner, now};
 use super::tcp::TcpSocket;
-use crate::{Error, entropy};
+use crate::Error;
 
 /// How long a peer may take to answer.
 const CONNECTING: Duration = Duration::from_secs(15);
-/// Ports for connections out (RFC 6335, section 6).
-const EPHEMERAL: core::ops::RangeInclusive<u16> = 49_152..=65_535;
 
 impl Net {
     /// Connects to a peer.
@@ -56,19 +55,17 @@ impl Inner {
             remote: bits(remote.ip()),
             local: bits(local.into()),
         };
-        let count = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
-        // One that is in use with the same peer is passed over; a few tries find one.
-        let port = loop {
-            let offset = u16::try_from(entropy::word()? % count).unwrap_or(0);
-            let port = EPHEMERAL.start() + offset;
-            ends.ports = ends.ports & 0xffff_0000 | u32::from(port);
-            if !self.table.is_known(&ends) {
-                break port;
-            }
-        };
-        let id = self.table.vacancy(now()).ok_or(Error::Full)?;
+        let (secret, table) = (&mut self.secret, &self.table);
+        let port = secret.port(|port| table.is_used(&ends.with_local_port(port)));
+        ends = ends.with_local_port(port.ok_or(Error::Full)?);
+        let now = now();
+        let id = self.table.vacancy(now).ok_or(Error::Full)?;
+        let seed = self.secret.sequence_seed(&ends, now);
+        let mut beginning = seed.map(|seed| self.moment(seed, now));
+        let context = beginning.as_mut().unwrap_or(&mut self.interface).context();
         let socket = self.table.place(id).socket();
-        let result = socket.connect(self.interface.context(), (remote.ip(), remote.port()), port);
+        let from = IpListenEndpoint { addr: Some(local), port: ends.local_port() };
+        let result = socket.connect(context, (remote.ip(), remote.port()), from);
         socket.set_timeout(Some(CONNECTING));
         self.table.own(id, ends);
         if result.is_err() {

@@ -34,6 +34,12 @@ impl Ends {
     /// Of no connection.
     pub(super) const NONE: Self = Self { ports: 0, remote: 0, local: 0 };
 
+    /// The same, but for the port at this end.
+    pub(super) const fn with_local_port(mut self, port: u16) -> Self {
+        self.ports = self.ports & 0xffff_0000 | port as u32;
+        self
+    }
+
     /// The port at this end.
     pub(super) const fn local_port(&self) -> u16 {
         (self.ports & 0xffff) as u16

@@ -6,16 +6,21 @@
 mod address;
 mod admission;
 mod builder;
+#[cfg(test)]
+mod capture;
 mod connect;
 mod flow;
+mod generator;
 mod lifecycle;
 mod listener;
+mod moment;
 mod multicast;
 mod nal;
 mod names;
 mod place;
 mod port;
 mod refusal;
+mod secret;
 mod stack;
 mod table;
 mod tcp;

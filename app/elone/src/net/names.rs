@@ -8,7 +8,7 @@ use smoltcp::socket::dns::{GetQueryResultError, QueryHandle, Socket, StartQueryE
 use smoltcp::wire::DnsQueryType;
 
 use super::Net;
-use super::stack::{Inner, Stack};
+use super::stack::{Inner, Stack, now};
 use crate::Error;
 
 impl Net {
@@ -61,8 +61,9 @@ impl Inner {
             return Err(Error::NoSuchName);
         }
         self.others.marked = true;
-        let socket: &mut Socket<'static> = self.others.set.get_mut(self.others.dns);
-        let started = socket.start_query(self.interface.context(), name, kind);
+        let seed = self.secret.query_seed(|port| self.others.is_bound(port));
+        let mut beginning = self.moment(seed, now());
+        let started = self.dns().start_query(beginning.context(), name, kind);
         started.map_err(|error| match error {
             StartQueryError::NoFreeSlot => Error::Full,
             StartQueryError::InvalidName | StartQueryError::NameTooLong => Error::NoSuchName,

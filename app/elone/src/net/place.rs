@@ -69,6 +69,11 @@ impl Place {
         }
     }
 
+    /// Whether it was given to a peer just now, whose first segment the socket has not seen yet.
+    pub(super) fn is_listening(&self) -> bool {
+        matches!(self.phase, Phase::Opening(_)) && self.state() == State::Listen
+    }
+
     pub(super) fn state(&self) -> State {
         self.set.get::<tcp::Socket<'static>>(self.handle).state()
     }

@@ -10,12 +10,14 @@ use core::fmt;
 use alloc::vec::Vec;
 use elone_gate::{Events, Nanoseconds, calls};
 use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::Socket;
 use smoltcp::time::Instant;
 
 use super::address::Addresses;
 use super::flow::Flow;
 use super::place::{Id, NEVER, Phase};
 use super::port::Port;
+use super::secret::Secret;
 use super::table::Table;
 use crate::run::Source;
 use crate::wakers::Wakers;
@@ -37,6 +39,7 @@ pub(super) struct Stack {
 pub(super) struct Inner {
     pub(super) interface: Interface,
     pub(super) port: Port,
+    pub(super) secret: Secret,
     pub(super) table: Table,
     /// What is not TCP: datagrams, DHCP, DNS.
     pub(super) others: Others,
@@ -62,6 +65,14 @@ impl Others {
     pub(super) const fn new(set: SocketSet<'static>, dns: SocketHandle) -> Self {
         Self { set, dns, dhcp: None, marked: false, due: NEVER }
     }
+
+    /// Whether a socket receives the datagrams for a port.
+    pub(super) fn is_bound(&self, port: u16) -> bool {
+        self.set.iter().any(|(_, socket)| match socket {
+            Socket::Udp(socket) => socket.endpoint().port == port,
+            _ => false,
+        })
+    }
 }
 
 /// Microseconds since the start: what the protocol stack counts in.
@@ -77,6 +88,7 @@ impl Inner {
     pub(super) fn new(
         interface: Interface,
         port: Port,
+        secret: Secret,
         table: Table,
         others: Others,
         addresses: Addresses,
@@ -84,7 +96,7 @@ impl Inner {
         let waiting = Wakers::new();
         // The first turn hands the device its buffers.
         let (is_behind, is_exhausted) = (true, false);
-        Self { interface, port, table, others, addresses, waiting, is_behind, is_exhausted }
+        Self { interface, port, secret, table, others, addresses, waiting, is_behind, is_exhausted }
     }
 
     /// Lets in what arrived.
@@ -113,22 +125,30 @@ impl Inner {
         if self.port.is_exhausted() {
             self.port.reclaim();
         }
+        let mut seed = None;
         let place = match flow {
-            Flow::Tcp(segment) => match self.table.route(&segment, now) {
-                None => return self.refuse(now),
-                place => place,
-            },
+            Flow::Tcp(segment) => {
+                let Some(id) = self.table.route(&segment, now) else { return self.refuse(now) };
+                if self.table.place(id).is_listening() {
+                    seed = self.secret.sequence_seed(&segment.ends, now);
+                }
+                Some(id)
+            }
             Flow::Neighbours => {
                 self.table.mark_all();
                 None
             }
             Flow::Other => None,
         };
-        let set = match place {
-            Some(id) => &mut self.table.place(id).set,
-            None => &mut self.others.set,
+        let result = if let Some((id, seed)) = place.zip(seed) {
+            self.begin(id, seed, now)
+        } else {
+            let set = match place {
+                Some(id) => &mut self.table.place(id).set,
+                None => &mut self.others.set,
+            };
+            self.interface.poll_ingress_single(instant(now), &mut self.port, set)
         };
-        let result = self.interface.poll_ingress_single(instant(now), &mut self.port, set);
         match place {
             Some(id) => self.table.after_arrival(id, now),
             None => self.others.marked = true,

@@ -93,9 +93,10 @@ impl Table {
         self.ends.iter().position(|known| known == ends).map(number)
     }
 
-    /// Whether these are the ends of a connection.
-    pub(super) fn is_known(&self, ends: &Ends) -> bool {
-        self.find(ends).is_some()
+    /// Whether these are the ends of a connection, or would be those of a listener's.
+    pub(super) fn is_used(&self, ends: &Ends) -> bool {
+        let port = ends.local_port();
+        self.backlogs.iter().any(|backlog| backlog.port == port) || self.find(ends).is_some()
     }
 
     /// A free place: one that is, or a new one, or one whose connection has nothing left to say.

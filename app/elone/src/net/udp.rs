@@ -15,7 +15,7 @@ use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 use super::Net;
 use super::stack::{Inner, Stack, now};
 use super::tcp::socket_address;
-use crate::{Error, entropy};
+use crate::Error;
 
 /// Datagrams that may wait, each way.
 const DATAGRAMS: usize = 8;
@@ -51,21 +51,12 @@ impl Net {
 
 impl Inner {
     fn open_udp(&mut self, local: SocketAddr) -> Result<SocketHandle, Error> {
-        let is_used = |port| {
-            let mut udp = self.others.set.iter().filter_map(|(_, socket)| match socket {
-                smoltcp::socket::Socket::Udp(socket) => Some(socket.endpoint().port),
-                _ => None,
-            });
-            udp.any(|used| used == port)
+        let (secret, others) = (&mut self.secret, &self.others);
+        let port = match local.port() {
+            0 => secret.port(|port| others.is_bound(port)),
+            port => Some(port).filter(|&port| !others.is_bound(port)),
         };
-        let mut port = local.port();
-        while port == 0 || (local.port() == 0 && is_used(port)) {
-            let random = u16::try_from(entropy::word()? & 0x3fff).unwrap_or(0);
-            port = 49_152 + random;
-        }
-        if is_used(port) {
-            return Err(Error::PortInUse);
-        }
+        let port = port.ok_or(Error::PortInUse)?;
         let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; BUFFER]);
         let mut socket = Socket::new(buffer(), buffer());
         let addr = Some(local.ip()).filter(|address| !address.is_unspecified()).map(Into::into);

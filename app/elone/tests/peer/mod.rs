@@ -40,6 +40,8 @@ pub(crate) struct Peer {
 
 pub(crate) struct Wire {
     pub(crate) cable: Cable,
+    /// The frames that arrived, where somebody wants to look at them.
+    pub(crate) heard: Option<Vec<Vec<u8>>>,
     arrived: VecDeque<Vec<u8>>,
 }
 
@@ -49,7 +51,7 @@ impl Peer {
     }
 
     pub(crate) fn at(cable: &Cable, address: IpCidr) -> Self {
-        let mut device = Wire { cable: cable.clone(), arrived: VecDeque::new() };
+        let mut device = Wire { cable: cable.clone(), heard: None, arrived: VecDeque::new() };
         let mut config = Config::new(HardwareAddress::Ethernet(PEER_MAC));
         config.random_seed = 1;
         let mut interface = Interface::new(config, &mut device, now());
@@ -178,6 +180,9 @@ impl phy::Device for Wire {
     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Sending<'_>)> {
         self.arrived.extend(self.cable.receive(Duration::ZERO));
         let frame = self.arrived.pop_front()?;
+        if let Some(heard) = &mut self.heard {
+            heard.push(frame.clone());
+        }
         Some((Received(frame), Sending(&self.cable)))
     }
 

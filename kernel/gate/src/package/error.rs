@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{ADDRESSES, BUILD_ID, LONGEST, SEGMENTS};
+use super::{BUILD_ID, LARGEST, LONGEST, SEGMENTS};
 
 /// Why an application's package is refused. None can be mended: the image has to be built again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +34,27 @@ pub enum PackageError {
     },
     /// It begins at this address, where no segment has text.
     Entry(u64),
+    /// It claims this many words of relocations, more than it has.
+    Relocations(u64),
+    /// One of its relocations is not as it must be.
+    Relocation {
+        /// Which word of their table, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
 }
 
-/// What is wrong with a segment.
+/// What is wrong with a segment, or with a relocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// It could be written and executed.
     WritableAndExecutable,
     /// An access with these flags is neither that of text, nor of constants, nor of data.
     UnknownAccess(u32),
-    /// It was linked at this address in the upper half, as for joined mode.
-    UpperHalf(u64),
     /// This address is not a page's.
     MisalignedAddress(u64),
-    /// It is not within [`ADDRESSES`].
+    /// It is not within the [`LARGEST`] image that there may be.
     Outside {
         /// Where it begins.
         address: u64,
@@ -68,6 +75,21 @@ pub enum Flaw {
     Misplaced(u64),
     /// Its contents reach beyond the package's end.
     ContentsMissing,
+    /// A bitmap of relocations stands where no address is before it.
+    Unplaced,
+    /// A relocation is for a word at this address, which is not a multiple of eight.
+    MisalignedWord(u64),
+    /// A relocation is for this address, which is not behind those of the relocations before it.
+    NotAscending(u64),
+    /// A relocation is for a word at this address, which is not all in contents that are copied.
+    NotCopied(u64),
+    /// A relocation is for a word that leads out of the image.
+    Astray {
+        /// The word's address.
+        address: u64,
+        /// Where it leads.
+        value: u64,
+    },
 }
 
 impl fmt::Display for PackageError {
@@ -87,22 +109,20 @@ impl fmt::Display for PackageError {
             Self::BuildId => write!(f, "its build id has more than {BUILD_ID} bytes"),
             Self::Segment { index, flaw } => write!(f, "segment {index}: {flaw}"),
             Self::Entry(address) => write!(f, "its entry, {address:#x}, is not in its text"),
+            Self::Relocations(words) => write!(f, "{words} words of relocations are not all there"),
+            Self::Relocation { index, flaw } => write!(f, "relocation {index}: {flaw}"),
         }
     }
 }
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, end) = (ADDRESSES.start, ADDRESSES.end);
         match self {
             Self::WritableAndExecutable => f.write_str("writable and executable"),
             Self::UnknownAccess(flags) => write!(f, "unknown access {flags:#x}"),
-            Self::UpperHalf(address) => {
-                write!(f, "built for joined mode: linked in the upper half, at {address:#x}")
-            }
             Self::MisalignedAddress(address) => write!(f, "misaligned address {address:#x}"),
             Self::Outside { address, memory } => {
-                write!(f, "{memory:#x} bytes at {address:#x} are not within {first:#x} to {end:#x}")
+                write!(f, "{memory:#x} bytes at {address:#x} are not within {LARGEST:#x}")
             }
             Self::Overlaps(address) => {
                 write!(f, "at {address:#x} it overlaps the segment before it")
@@ -115,6 +135,13 @@ impl fmt::Display for Flaw {
                 write!(f, "contents at {offset:#x}, not behind those before them")
             }
             Self::ContentsMissing => f.write_str("its contents reach beyond the package"),
+            Self::Unplaced => f.write_str("a bitmap without an address before it"),
+            Self::MisalignedWord(address) => write!(f, "misaligned word at {address:#x}"),
+            Self::NotAscending(address) => write!(f, "{address:#x} is not behind those before it"),
+            Self::NotCopied(address) => write!(f, "no word that is copied is at {address:#x}"),
+            Self::Astray { address, value } => {
+                write!(f, "the word at {address:#x} leads out of the image, to {value:#x}")
+            }
         }
     }
 }

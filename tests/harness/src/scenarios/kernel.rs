@@ -1,21 +1,17 @@
-//! What the kernel does for its application: time, sleep, registers, entropy, status, console.
+//! What the kernel does for its application: time, sleep, registers, status, console.
 
-use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Ending, Mode, Network, Scenario, Shutdown};
+use crate::{Context, Mode, Network, Scenario, Shutdown};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["kernel":
     Quick the_timer_is_exact,
     Quick idle_sleeps,
     Quick registers_survive_interrupts in Joined,
     Quick registers_survive_interrupts_at_el0 in Contained,
-    Quick entropy_differs,
-    Quick without_entropy_it_says_so,
-    Quick require_entropy_refuses_to_boot,
     Quick the_gate_refuses,
     Quick the_exit_status_arrives,
     Quick a_fault_resets_the_machine_if_asked,
@@ -72,41 +68,6 @@ fn registers_survive_interrupts_at_el0(context: &Context) -> Result<()> {
         ending.expect_fault(&["class=hang "])?;
         ensure!(ending.console.contains("every register survived 100 interrupts"), "{ending}");
     }
-    Ok(())
-}
-
-fn entropy_differs(context: &Context) -> Result<()> {
-    let mut seen = HashSet::new();
-    for _ in 0..4 {
-        let ending = context.machine("qemu-virt", "entropy_differs")?.boot()?.ending(PATIENCE)?;
-        ending.expect_status(0)?;
-        let line = ending.console.lines().find_map(|line| line.split("entropy ").nth(1));
-        let bytes = line.with_context(|| format!("no entropy: {ending}"))?.trim().to_owned();
-        ensure!(bytes.len() == 32 && seen.insert(bytes.clone()), "{bytes} again");
-    }
-    Ok(())
-}
-
-/// Neither device, nor seeds in the tree, nor a core that has any.
-fn barren(context: &Context, setting: &str) -> Result<Ending> {
-    let machine = context.machine("qemu-virt", "entropy_differs")?.without_entropy();
-    let machine = machine.argument("-machine").argument("dtb-randomness=off");
-    machine.setting(setting).boot()?.ending(PATIENCE)
-}
-
-fn without_entropy_it_says_so(context: &Context) -> Result<()> {
-    let ending = barren(context, "app.none=1")?;
-    ending.expect_status(1)?;
-    ensure!(ending.console.contains("no source of entropy"), "no warning: {ending}");
-    ensure!(ending.console.contains("has given no entropy"), "no refusal: {ending}");
-    Ok(())
-}
-
-fn require_entropy_refuses_to_boot(context: &Context) -> Result<()> {
-    let ending = barren(context, "require-entropy")?;
-    ending.expect_status(100)?;
-    ensure!(ending.console.contains("`require-entropy` is set"), "no reason: {ending}");
-    ensure!(!ending.console.contains("] INFO  entropy_differs"), "it ran: {ending}");
     Ok(())
 }
 

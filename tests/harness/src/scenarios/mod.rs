@@ -7,8 +7,10 @@ mod debugging;
 mod devices;
 mod dhcp;
 mod endurance;
+mod entropy;
 mod faults;
 mod gateway;
+mod integrity;
 mod kernel;
 mod network;
 mod page;
@@ -27,7 +29,9 @@ pub fn all() -> Vec<Scenario> {
         protection::SCENARIOS,
         containment::SCENARIOS,
         kernel::SCENARIOS,
+        entropy::SCENARIOS,
         faults::SCENARIOS,
+        integrity::SCENARIOS,
         network::SCENARIOS,
         dhcp::SCENARIOS,
         gateway::SCENARIOS,

@@ -1,0 +1,138 @@
+//! System tests of what images are made of: laid out differently in each build, the same again when
+//! that is asked for, and without what could start a program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use elone_harness::{Board, Context, Machine, Mode, Modes, Pace, Scenario};
+
+use crate::build::{Order, Profile};
+use crate::layout::{self, Layout};
+use crate::scan;
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+
+/// Every such test.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "layout::two_seeds_share_no_layout",
+        pace: Pace::Quick,
+        modes: Modes::Both,
+        run: two_seeds_share_no_layout,
+    },
+    Scenario {
+        name: "layout::a_seed_makes_the_same_image_in_another_folder",
+        pace: Pace::Long,
+        modes: Modes::Both,
+        run: a_seed_makes_the_same_image_in_another_folder,
+    },
+    Scenario {
+        name: "scan::nothing_in_an_image_starts_programs",
+        pace: Pace::Quick,
+        modes: Modes::Both,
+        run: nothing_in_an_image_starts_programs,
+    },
+];
+
+/// How many functions may be at the same offset in two builds.
+const SHARE: f64 = 0.05;
+
+fn two_seeds_share_no_layout(context: &Context) -> Result<()> {
+    let workspace = Workspace::read()?;
+    let images = ["1", "0x8000000000000001"].map(|seed| {
+        let built = built(&workspace, context, None, seed, &context.scratch.join(seed))?;
+        let board = Board::find(&context.boards, "qemu-virt")?;
+        let ending = Machine::new(&board, &built).boot()?.ending(Duration::from_secs(60))?;
+        ending.expect_status(0)?;
+        Ok::<_, anyhow::Error>(built)
+    });
+    let [one, other] = images;
+    let (one, other) = (one?, other?);
+    for kind in files(context.mode()).iter().filter(|kind| kind.ends_with("elf")) {
+        let read = |image: &Path| Layout::of(&fs::read(image.with_extension(kind))?);
+        let (one, other) = (read(&one)?, read(&other)?);
+        let functions = layout::common(&one.functions, &other.functions);
+        let data = layout::common(&one.data, &other.data);
+        let told = format!("{kind}: functions {functions:?}, data {data:?}");
+        ensure!(functions.both >= 30, "too few to tell: {told}");
+        ensure!(functions.share() < SHARE, "{told}");
+        // The same file is in the same place wherever it is compared.
+        let same = layout::common(&one.functions, &one.functions);
+        ensure!(same.both == same.kept, "{same:?}");
+    }
+    Ok(())
+}
+
+/// Nothing but the crates that cargo unpacked is shared by the two.
+fn a_seed_makes_the_same_image_in_another_folder(context: &Context) -> Result<()> {
+    let seed = "0x5eed";
+    let here = Workspace::read()?;
+    let elsewhere = context.scratch.join("elsewhere");
+    copy(&here.root, &elsewhere).context("copying the sources")?;
+    let there = Workspace::at(&elsewhere)?;
+    let profile = Some(Profile::Unikernel);
+    let one = built(&here, context, profile, seed, &context.scratch.join("here"))?;
+    let other = built(&there, context, profile, seed, &context.scratch.join("there"))?;
+    for kind in files(context.mode()) {
+        let [one, other] = [&one, &other].map(|image| image.with_extension(kind));
+        let (first, second) = (fs::read(&one)?, fs::read(&other)?);
+        let same = first == second;
+        ensure!(same, "{} and {} differ", one.display(), other.display());
+    }
+    Ok(())
+}
+
+fn nothing_in_an_image_starts_programs(context: &Context) -> Result<()> {
+    for name in ["hello", "gateway"] {
+        let image = context.image(name)?;
+        for kind in files(context.mode()).iter().filter(|kind| kind.ends_with("elf")) {
+            let found = scan::loaders(&fs::read(image.with_extension(kind))?)?;
+            ensure!(found.is_empty(), "{name}: {found:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What the files of an image end with.
+const fn files(mode: Mode) -> &'static [&'static str] {
+    match mode {
+        Mode::Joined => &["img", "elf"],
+        Mode::Contained => &["img", "elf", "app.elf"],
+    }
+}
+
+/// Builds the smallest application by `seed`.
+fn built(
+    workspace: &Workspace,
+    context: &Context,
+    profile: Option<Profile>,
+    seed: &str,
+    directory: &Path,
+) -> Result<PathBuf> {
+    let toolchain = Toolchain::find(&Default::default(), workspace.rust_version)?;
+    let seed = seed.parse().map_err(anyhow::Error::msg)?;
+    let order = Order { mode: context.mode(), profile, seed };
+    let images = order.images(workspace, &toolchain, &[workspace.program("hello")?], directory)?;
+    images.into_iter().next().context("nothing was built")
+}
+
+/// Copies what is kept of a repository: not what was built, nor its history.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        let (from, to) = (entry.path(), to.join(&name));
+        if entry.file_type()?.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! `scan`: proves of a linked program that it holds no instruction which could undo what the boot
+//! has set up, and nothing that leads into the boot's own code, which is gone by then.
+//!
+//! An instruction of AArch64 is a word at an address that is a multiple of four, so that absence
+//! can be proved by looking at every word that can be run. The build does, and fails on a hit.
+
+mod allowed;
+mod instructions;
+mod linked;
+mod loaders;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use self::allowed::{Allowed, INSTRUCTIONS, ON_PURPOSE, Part, WAYS, Way};
+use self::instructions::{Forbidden, Reference, address, branch, forbidden};
+use self::linked::Linked;
+use crate::names::Names;
+use crate::program_file::ProgramFile;
+use crate::workspace::Workspace;
+
+/// How many findings a failed build names.
+const NAMED: usize = 20;
+
+/// What follows for a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Consequence {
+    #[expect(dead_code, reason = "what it becomes once all of the boot is in sections of its own")]
+    Failure,
+    Warning,
+}
+
+/// The boot's code is not in sections of its own yet.
+const CONSEQUENCE: Consequence = Consequence::Warning;
+
+/// Look for instructions that could undo what the boot has set up
+///
+/// Looks at every word of a linked program that can be run once the machine is sealed, as each
+/// build does, and at every branch and address that leads into code which is gone by then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask scan hello                            the image that was built last
+  cargo xtask scan gateway-contained
+  cargo xtask scan target/images/hello-contained.app.elf
+
+Exit status: 0 if nothing is found, 1 else.")]
+pub(crate) struct Arguments {
+    /// A program that was built, or an image or ELF file
+    #[arg(required = true, value_name = "IMAGE")]
+    programs: Vec<PathBuf>,
+}
+
+pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
+    let workspace = Workspace::read()?;
+    let mut clean = true;
+    for program in &arguments.programs {
+        let file = ProgramFile::find(&workspace, program)?;
+        let scan = Scan::of(&file.elf)?;
+        println!("{}", file.path.display());
+        scan.print();
+        clean &= scan.refused().is_empty();
+    }
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Refuses a linked program, called `name`, that would not keep what the boot promises.
+pub(crate) fn check(name: &str, elf: &[u8]) -> Result<()> {
+    let scan = Scan::of(elf)?;
+    let on_purpose = scan.part != Part::Kernel && ON_PURPOSE.contains(&name);
+    let refused = scan.refused();
+    if refused.is_empty() || on_purpose {
+        return Ok(());
+    }
+    let count = refused.len();
+    match CONSEQUENCE {
+        Consequence::Warning => {
+            eprintln!("warning: the scan finds {count} that a sealed machine must not hold");
+            Ok(())
+        }
+        Consequence::Failure => {
+            let lines = refused.iter().take(NAMED).map(|line| format!("\n  {line}"));
+            bail!("{count} that a sealed machine must not hold:{}", lines.collect::<String>())
+        }
+    }
+}
+
+/// The symbols of a linked program that name what starts programs.
+pub(crate) fn loaders(elf: &[u8]) -> Result<Vec<String>> {
+    Ok(loaders::loaders(elf)?)
+}
+
+/// A forbidden instruction.
+#[derive(Debug)]
+struct Hit {
+    address: u64,
+    instruction: Forbidden,
+    symbol: String,
+}
+
+/// What leads into the boot's code.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Lead {
+    from: String,
+    to: String,
+}
+
+/// What was found in a program.
+#[derive(Debug)]
+struct Scan {
+    part: Part,
+    words: usize,
+    hits: Vec<Hit>,
+    branches: BTreeSet<Lead>,
+    /// Addresses that are made in code, or lie in memory: of functions, or of where code begins and
+    /// ends. What is done with them is not known.
+    addresses: BTreeSet<Lead>,
+    loaders: Vec<String>,
+}
+
+impl Scan {
+    fn of(elf: &[u8]) -> Result<Self> {
+        let (linked, names) = (Linked::read(elf)?, Names::read(elf)?);
+        let mut scan = Self {
+            part: linked.part,
+            words: 0,
+            hits: Vec::new(),
+            branches: BTreeSet::new(),
+            addresses: BTreeSet::new(),
+            loaders: loaders::loaders(elf)?,
+        };
+        let lead = |from, to| Lead { from: names.at(from), to: names.at(to) };
+        for (at, word) in linked.live() {
+            scan.words += 1;
+            if let Some(instruction) = forbidden(word) {
+                let symbol = names.function(at);
+                scan.hits.push(Hit { address: at, instruction, symbol });
+            }
+            if let Some(to) = branch(word).and_then(|distance| at.checked_add_signed(distance))
+                && linked.is_init(to)
+            {
+                scan.branches.insert(Lead { from: names.function(at), to: names.function(to) });
+            }
+            let made = address(word).and_then(|reference| match reference {
+                Reference::Byte(distance) => at.checked_add_signed(distance),
+                Reference::Page(distance) => (at & !0xfff).checked_add_signed(distance),
+            });
+            if let Some(to) = made.filter(|to| linked.is_init(*to)) {
+                scan.addresses.insert(lead(at, to));
+            }
+        }
+        for (place, to) in linked.pointers().filter(|(_, to)| linked.is_init(*to)) {
+            scan.addresses.insert(lead(place, to));
+        }
+        Ok(scan)
+    }
+
+    /// What is not to be there and nobody has allowed, a line each.
+    fn refused(&self) -> Vec<String> {
+        self.refused_but(INSTRUCTIONS, WAYS)
+    }
+
+    fn refused_but(&self, instructions: &[Allowed], ways: &[Way]) -> Vec<String> {
+        let mut left: Vec<_> = instructions.iter().map(|allowed| allowed.count).collect();
+        let mut refused = Vec::new();
+        for Hit { address, instruction, symbol } in &self.hits {
+            let told = instruction.to_string();
+            let allowed = instructions.iter().position(|allowed| {
+                (allowed.part, allowed.symbol, allowed.instruction)
+                    == (self.part, symbol.as_str(), told.as_str())
+            });
+            match allowed {
+                Some(index) if left[index] > 0 => left[index] -= 1,
+                _ => refused.push(format!("{told} at {address:#x}, in {symbol}")),
+            }
+        }
+        let strays = self.branches.iter().filter(|lead| {
+            let fits = |(from, to): &Way| lead.from.starts_with(from) && lead.to.starts_with(to);
+            !ways.iter().any(fits)
+        });
+        refused.extend(strays.map(|Lead { from, to }| {
+            format!("{from} branches to {to}, which is gone once the machine is sealed")
+        }));
+        refused.extend(self.loaders.iter().map(|name| format!("{name}: it starts programs")));
+        refused
+    }
+
+    fn print(&self) {
+        let Self { part, words, hits, branches, addresses, .. } = self;
+        let refused = self.refused();
+        let part = match part {
+            Part::Joined => "kernel and application",
+            Part::Kernel => "kernel",
+            Part::Application => "application",
+        };
+        println!("  {part}: {words} words can be run once the machine is sealed");
+        println!("  {} forbidden, {} found", refused.len(), hits.len() + branches.len());
+        refused.iter().for_each(|line| println!("  forbidden: {line}"));
+        for Lead { from, to } in addresses {
+            println!("  has an address in the boot's code: {from}: {to}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object::elf::{PF_R, PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_PROGBITS, SHT_RELR};
+
+    use super::*;
+    use crate::made_up::{self, Part as Segment};
+
+    const NOP: u32 = 0xd503_201f;
+    const TLBI: u32 = 0xd508_871f;
+    const TEXT: u64 = 0x40_0000;
+
+    fn bytes(words: &[u32]) -> Vec<u8> {
+        words.iter().copied().flat_map(u32::to_le_bytes).collect()
+    }
+
+    /// Text alone, of these words.
+    fn text(words: &[u32]) -> Vec<u8> {
+        let bytes = bytes(words);
+        let memory = bytes.len() as u64;
+        made_up::elf(TEXT, &[Segment { flags: PF_R | PF_X, address: TEXT, bytes: &bytes, memory }])
+    }
+
+    fn refused(elf: &[u8]) -> Vec<String> {
+        Scan::of(elf).unwrap().refused()
+    }
+
+    #[test]
+    fn text_without_any_is_let_be() {
+        let scan = Scan::of(&text(&[NOP; 100])).unwrap();
+        assert_eq!((scan.words, scan.refused().len()), (100, 0));
+    }
+
+    #[test]
+    fn each_is_found_wherever_it_stands() {
+        let words = [0xd518_1000, 0xd518_2000, 0xd518_2020, 0xd518_2040, 0xd518_a200, 0xd518_c000];
+        let more = [0xd518_1040, 0xd518_2100, 0xd538_2100, TLBI, 0xd51d_1000, 0xd51c_1100];
+        for word in [&words[..], &more].concat() {
+            for at in [0, 1, 49, 99] {
+                let mut program = [NOP; 100];
+                program[at] = word;
+                let refused = refused(&text(&program));
+                let address = format!("{:#x}", TEXT + 4 * at as u64);
+                assert!(refused.len() == 1 && refused[0].contains(&address), "{refused:?}");
+            }
+        }
+    }
+
+    /// `ldr x0, .+8; ret`, and a number that would be run by a jump to it.
+    #[test]
+    fn a_number_among_the_code_that_could_be_run_is_refused() {
+        let refused = refused(&text(&[0x5800_0040, 0xd65f_03c0, 0xd518_1000, 0]));
+        assert_eq!(refused, ["msr SCTLR_EL1, x0 at 0x400008, in nothing that has a name"]);
+    }
+
+    #[test]
+    fn what_cannot_be_run_may_look_like_anything() {
+        let bytes = bytes(&[TLBI]);
+        let data = Segment { flags: PF_R, address: TEXT, bytes: &bytes, memory: 4 };
+        assert_eq!(Scan::of(&made_up::elf(TEXT, &[data])).unwrap().words, 0);
+    }
+
+    #[test]
+    fn text_that_is_not_in_the_file_or_not_in_words_is_refused() {
+        let bytes = bytes(&[NOP]);
+        let whole = Segment { flags: PF_X, address: TEXT, bytes: &bytes, memory: 4 };
+        assert!(Scan::of(&made_up::elf(TEXT, &[whole])).is_ok());
+        for wrong in [Segment { memory: 8, ..whole }, Segment { address: TEXT + 2, ..whole }] {
+            assert!(Scan::of(&made_up::elf(TEXT, &[wrong])).is_err());
+        }
+        assert!(Scan::of(b"not an ELF file").is_err());
+    }
+
+    /// `.init`, then `.text`, four words each; and a datum with an address that is moved, `RELR`'s
+    /// list of it behind.
+    fn sealed(init: [u32; 4], live: [u32; 4], pointer: u64) -> Vec<u8> {
+        let code = bytes(&[init, live].concat());
+        let data = [pointer.to_le_bytes(), (TEXT + 0x1000).to_le_bytes()].concat();
+        let part = |flags, address, bytes, memory| Segment { flags, address, bytes, memory };
+        let segments =
+            [part(PF_R | PF_X, TEXT, &code[..], 32), part(PF_R, TEXT + 0x1000, &data[..], 16)];
+        let file = made_up::elf(TEXT, &segments);
+        let (code, data) = (64 + 2 * 56, 64 + 2 * 56 + 32);
+        let text = SHF_ALLOC | SHF_EXECINSTR;
+        made_up::with_sections(
+            file,
+            &[
+                (".init", SHT_PROGBITS, text, TEXT, code..code + 16),
+                (".text", SHT_PROGBITS, text, TEXT + 16, code + 16..code + 32),
+                (".data", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, TEXT + 0x1000, data..data + 8),
+                (".relr.dyn", SHT_RELR, SHF_ALLOC, TEXT + 0x1008, data + 8..data + 16),
+            ],
+        )
+    }
+
+    #[test]
+    fn what_is_unmapped_may_hold_anything_and_nothing_may_lead_there() {
+        let nops = [NOP; 4];
+        assert_eq!(refused(&sealed([TLBI; 4], nops, TEXT + 16)), [""; 0]);
+        assert_eq!(refused(&sealed(nops, [NOP, TLBI, NOP, NOP], 0)).len(), 1);
+        // The last word of the text: a call by five words back, and one to itself.
+        let stray = refused(&sealed(nops, [NOP, NOP, NOP, 0x97ff_fffb], 0));
+        let expected = ".text branches to .init, which is gone once the machine is sealed";
+        assert_eq!(stray, [expected]);
+        assert_eq!(refused(&sealed(nops, [NOP, NOP, NOP, 0x9400_0000], 0)), [""; 0]);
+        // A branch from there to here is the boot's way on.
+        assert_eq!(refused(&sealed([0x1400_0004; 4], nops, 0)), [""; 0]);
+    }
+
+    #[test]
+    fn addresses_of_what_will_be_gone_are_listed() {
+        let nops = [NOP; 4];
+        let listed = |elf: &[u8]| {
+            let scan = Scan::of(elf).unwrap();
+            scan.addresses.into_iter().map(|lead| (lead.from, lead.to)).collect::<Vec<_>>()
+        };
+        let lead = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(listed(&sealed(nops, nops, TEXT + 4)), [lead(".data", ".init+0x4")]);
+        assert_eq!(listed(&sealed(nops, nops, TEXT + 16)), []);
+        let made = listed(&sealed(nops, [0x9000_0000, NOP, NOP, NOP], 0)); // adrp x0, .
+        assert_eq!(made, [lead(".text", ".init")]);
+    }
+
+    #[test]
+    fn what_is_allowed_is_so_there_and_that_often() {
+        let here = "nothing that has a name";
+        let one =
+            Allowed { part: Part::Joined, symbol: here, instruction: "tlbi vmalle1", count: 1 };
+        let refused = |words: &[u32], allowed: Allowed| {
+            Scan::of(&text(words)).unwrap().refused_but(&[allowed], &[]).len()
+        };
+        assert_eq!(refused(&[TLBI, NOP], one), 0);
+        assert_eq!(refused(&[TLBI, TLBI], one), 1);
+        assert_eq!(refused(&[TLBI], Allowed { part: Part::Kernel, ..one }), 1);
+        assert_eq!(refused(&[TLBI], Allowed { symbol: "elsewhere", ..one }), 1);
+        assert_eq!(refused(&[0xd508_831f], one), 1);
+        let way = [(".text", ".init")];
+        let stray = sealed([NOP; 4], [NOP, NOP, NOP, 0x97ff_fffb], 0);
+        assert_eq!(Scan::of(&stray).unwrap().refused_but(&[], &way), [""; 0]);
+    }
+}
