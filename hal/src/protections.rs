@@ -43,3 +43,14 @@ pub fn note(protection: Protection) {
 pub fn in_force() -> Protections {
     Protections::from_bits(IN_FORCE.load(Ordering::Relaxed))
 }
+
+/// The seed by which the linker has laid the image out: 0 if it has done so in order.
+#[cfg(target_os = "none")]
+#[must_use]
+pub fn layout_seed() -> u64 {
+    unsafe extern "C" {
+        static __elone_layout_seed: [u8; 8];
+    }
+    // SAFETY: the build defines it in every image, in memory that is only read.
+    u64::from_le_bytes(unsafe { __elone_layout_seed })
+}

@@ -33,7 +33,12 @@ struct Region {
 #[derive(Clone, Debug, Default)]
 pub struct Regions {
     list: Vec<Region, REGIONS>,
+    /// The bits of an address that the core does not look at.
+    ignored: u64,
 }
+
+/// The byte of an address in which a tag may be (Arm ARM, section D8.8, "Address tagging").
+const TAG: u64 = 0xff << 56;
 
 /// Memory that was found to be the caller's, for the access that was asked for. It can be made
 /// nowhere else.
@@ -61,7 +66,14 @@ impl Regions {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        Self { list: Vec::new() }
+        Self { list: Vec::new(), ignored: 0 }
+    }
+
+    /// None, of a caller whose addresses may carry tags: the core ignores their top byte, and so does
+    /// this. What is found has none.
+    #[must_use]
+    pub const fn tagged() -> Self {
+        Self { list: Vec::new(), ignored: TAG }
     }
 
     /// Forgets all.
@@ -87,6 +99,7 @@ impl Regions {
         if length == 0 {
             return Ok(Found { address: 0, length: 0 });
         }
+        let address = address & !self.ignored;
         let end = address.checked_add(length).ok_or(Error::BadPointer)?;
         let holds = |region: &Region| {
             region.start <= address && end <= region.end && access <= region.access
@@ -166,6 +179,30 @@ mod tests {
     #[test]
     fn a_region_that_wraps_is_not_added() {
         assert!(!Regions::new().add(u64::MAX, 2, Access::Read));
+    }
+
+    #[test]
+    fn a_tag_is_ignored_where_there_are_tags_and_nowhere_else() {
+        let mut regions = Regions::tagged();
+        assert!(regions.add(0x1000, 0x1000, Access::Write));
+        let plain = Alleged { address: 0x1ff0, count: 16 };
+        for tag in [0, 1, 0xf, 0x5a, 0xff] {
+            let alleged = Alleged { address: plain.address | tag << 56, ..plain };
+            let found = regions.find(alleged, 1, Access::Write).expect("it is the caller's");
+            assert_eq!((found.address(), found.length()), (0x1ff0, 16));
+            let longer = Alleged { count: 17, ..alleged };
+            assert_eq!(regions.find(longer, 1, Access::Write), Err(Error::BadPointer));
+            // The bit below is no tag's: it chooses the half.
+            let other = Alleged { address: alleged.address | 1 << 55, ..plain };
+            assert_eq!(regions.find(other, 1, Access::Write), Err(Error::BadPointer));
+            assert!(tag == 0 || find(alleged.address, 16, 1, Access::Read).is_err(), "{tag:#x}");
+        }
+        // Nothing of it is kept from one life to the next but this.
+        regions.clear();
+        assert!(regions.find(plain, 1, Access::Read).is_err());
+        assert!(regions.add(0x1000, 0x1000, Access::Read));
+        let tagged = Alleged { address: plain.address | 3 << 56, ..plain };
+        assert!(regions.find(tagged, 1, Access::Read).is_ok());
     }
 
     #[test]

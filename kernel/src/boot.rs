@@ -1,7 +1,7 @@
 //! The boot, as a list.
 
 use elone_boards::BOARD;
-use elone_gate::{Start, Verbosity};
+use elone_gate::{MachineInfo, Start, Verbosity};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::seal;
@@ -14,6 +14,7 @@ use crate::console;
 use crate::devices::Devices;
 use crate::error::BootError;
 use crate::identity;
+use crate::integrity;
 use crate::interrupts::Interrupts;
 use crate::log as logger;
 use crate::memory::Memory;
@@ -31,7 +32,10 @@ early_interrupt_controller!(elone_boards::BOARD);
 pub(crate) fn start(handoff: Handoff) -> ! {
     let status = match bring_up(handoff) {
         Ok((application, platform, mapper)) => match seal::seal(mapper) {
-            Ok(()) => application.run(platform),
+            Ok(()) => {
+                integrity::start(); // nothing that is compared is written to any more
+                application.run(platform)
+            }
             Err(error) => BootError::Map("the seal", error).report(),
         },
         Err(error) => error.report(),
@@ -39,7 +43,9 @@ pub(crate) fn start(handoff: Handoff) -> ! {
     power::end(status)
 }
 
-/// Each step takes what earlier steps return, so the compiler, not a comment, keeps the order.
+/// Each step takes what earlier steps return, so the compiler, not a comment, keeps the order. None of
+/// this is there any more once the application runs.
+#[inline(never)]
 fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper), BootError> {
     let mut memory = Memory::take_over(handoff); // the image is mapped, nothing else is
     console::early(&BOARD, &mut memory); // from here on a panic can be read
@@ -56,15 +62,16 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper)
     blackbox::open(memory.retained(), clock, settings.policy); // from here on faults are answered as asked
     watchdog::start(settings.watchdog); // it watches as soon as the application runs
     let entropy = sources::gather(&mut memory.take_seed(), &mut devices, &clock, &settings)?;
-    seal::announce(); // what the application is told holds from the time at which it runs
+    integrity::announce(settings.integrity);
     let info = identity::of(machine, &memory);
     identity::announce(machine, &info);
     interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note
 
     let (application, mapper) = Application::load(memory).map_err(BootError::Application)?; // what is left of memory is its own
+    let protections = identity::protect(); // what holds from the time at which it runs
     let start = Start {
         heap: application.heap(),
-        machine: info,
+        machine: MachineInfo { protections, ..info },
         network: settings.network,
         settings: machine.bootargs(),
         verbosity: Verbosity(settings.log as u8),

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use elone_gate::{Level, MachineInfo, Protection};
+use elone_gate::{Level, MachineInfo, Protection, Protections};
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::power::Hypervisor;
 use elone_hal::protections;
@@ -22,10 +22,6 @@ static FOREIGN: Once<String<40>> = Once::new();
 
 /// Finds out what there is to say.
 pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
-    // The application makes them; whether it is to, it learns from what is in force.
-    if protections::wanted(Protection::KeyedSequenceNumbers) {
-        protections::note(Protection::KeyedSequenceNumbers);
-    }
     let entered_at = level(memory.entered_at());
     MachineInfo {
         entered_at,
@@ -40,7 +36,7 @@ pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
         },
         memory: machine.memory(),
         version: VERSION,
-        protections: protections::in_force(),
+        protections: Protections::NONE, // said when all of them are up
     }
 }
 
@@ -72,6 +68,38 @@ const fn level(number: u8) -> Level {
         2 => Level::El2,
         _ => Level::El3,
     }
+}
+
+/// Those that depend on no core, and on no setting: up, or up when the machine is sealed.
+const EVERYWHERE: [Protection; 7] = [
+    Protection::WriteXorExecute,
+    Protection::NoAliases,
+    Protection::StackGuards,
+    Protection::SealedData,
+    Protection::SealedTables,
+    Protection::SealedCode,
+    // The application makes them; whether it is to, it learns from what is in force.
+    Protection::KeyedSequenceNumbers,
+];
+
+/// Which protections are in force from the time on at which the application runs.
+pub(crate) fn protect() -> Protections {
+    let of_the_mode = match mode::LEVEL {
+        Level::El0 => Protection::Containment,
+        _ => Protection::LowUnmapped,
+    };
+    let of_the_heap = match protections::in_force().has(Protection::HeapTags) {
+        true => Protection::HeapTags,
+        false => Protection::HeapChecks,
+    };
+    let all = EVERYWHERE.into_iter().chain([of_the_mode, of_the_heap]);
+    all.filter(|protection| protections::wanted(*protection)).for_each(protections::note);
+    if protections::layout_seed() != 0 {
+        protections::note(Protection::ShuffledImage);
+    }
+    let in_force = protections::in_force();
+    log::info!("in force: {in_force}");
+    in_force
 }
 
 /// The boot's first line: what this is, where it came in, and on what.

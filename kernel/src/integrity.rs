@@ -333,8 +333,8 @@ mod tests {
     fn what_changes_behind_a_pass_is_found_by_the_next() {
         let mut memory = memory(4);
         let mut baseline = learnt(&memory);
-        for page in 0..2 {
-            let found = baseline.compare(|_| Some(memory[page].iter().copied()));
+        for page in &memory[..2] {
+            let found = baseline.compare(|_| Some(page.iter().copied()));
             assert_eq!(found, Comparison::Same);
         }
         memory[0][0] ^= 1;
@@ -355,8 +355,8 @@ mod tests {
         // are tested with, the one of sixteen bytes.
         let key = core::array::from_fn(|index| index.to_le_bytes()[0]);
         let words = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
-        assert_eq!(digest(&key, words.into_iter()), 0x9cf2_6890_63db_d80c);
-        assert_ne!(digest(&KEY, words.into_iter()), 0x9cf2_6890_63db_d80c, "the key counts");
+        assert_eq!(digest(&key, words.into_iter()), 0xcc4f_dd1a_7d90_8b66);
+        assert_ne!(digest(&KEY, words.into_iter()), 0xcc4f_dd1a_7d90_8b66, "the key counts");
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Trap {
     #[must_use]
     pub const fn class(&self) -> &'static str {
         match self {
+            Self::Abort { reason: Reason::Tag, .. } => "tag-check",
             Self::Abort { access: Access::Read, .. } => "read-abort",
             Self::Abort { access: Access::Write, .. } => "write-abort",
             Self::Abort { access: Access::Execute, .. } => "execute-abort",
@@ -236,6 +237,14 @@ mod tests {
         let unknown = Trap::decode(0x9600_0410, 0x10);
         assert_eq!(known, abort(Access::Read, Reason::External, Some(0x10)));
         assert_eq!(unknown, abort(Access::Read, Reason::External, None));
+    }
+
+    #[test]
+    fn a_tag_check_has_a_class_of_its_own() {
+        let trap = Trap::decode(0x9600_0051, 0x0300_0040_0000_0030);
+        assert_eq!(trap, abort(Access::Write, Reason::Tag, Some(0x0300_0040_0000_0030)));
+        assert_eq!(trap.class(), "tag-check");
+        assert_eq!(Trap::decode(0x9200_0011, 0).class(), "tag-check");
     }
 
     #[test]

@@ -7,28 +7,29 @@
 
 mod image;
 mod list;
-mod loaders;
 pub(crate) mod promises;
 mod run;
 mod show;
 mod verdict;
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use elone_gate::Protection;
 use elone_harness::Mode;
 
 use crate::scratch::Scratch;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
-use crate::{WrongArgument, build, emulator};
+use crate::{WrongArgument, build, emulator, scan, seed};
 
 use image::Image;
 use list::Attack;
-use run::{Expected, Mitigation, Range, Run};
+use run::{Builds, Expected, Mitigation, Range, Run};
 use show::Record;
+use verdict::Outcome;
 
 /// The application that attacks, the one program that is built to be attacked.
 pub(crate) const PROGRAM: &str = "attack";
@@ -64,6 +65,8 @@ pub(crate) struct Arguments {
     /// How many machines at a time
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..))]
     machines: u8,
+    #[command(flatten)]
+    seed: seed::Options,
     #[command(flatten)]
     toolchain: toolchain::Options,
 }
@@ -113,24 +116,28 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 
     let modes = arguments.modes();
     let scratch = Scratch::claim(&workspace.target().join("scratch"))?;
-    let image = |mode| -> Result<Option<Image>> {
-        if !modes.contains(&mode) {
-            return Ok(None);
-        }
+    let seeds = (arguments.seed.seed()?, seed::Options::default().seed()?);
+    let images = workspace.images(&toolchain);
+    let build = |mode, seed, directory: &Path| -> Result<Image> {
+        let order = build::Order { mode, profile: None, seed };
         let program = workspace.program(PROGRAM)?;
-        let files = build::images(&workspace, &toolchain, mode, &[program], None)?;
-        files.first().map(|file| Image::read(file)).transpose()
+        let files = order.images(&workspace, &toolchain, &[program], directory)?;
+        Image::read(files.first().context("nothing was built")?)
     };
-    let (joined, contained) = (image(Mode::Joined)?, image(Mode::Contained)?);
-    let boards = workspace.boards();
-    let range = Range { joined, contained, boards, scratch: scratch.directory.clone() };
+    let both = |&mode: &Mode| -> Result<Builds> {
+        let image = build(mode, seeds.0, &images)?;
+        let other = build(mode, seeds.1, &scratch.directory)?;
+        Ok(Builds { mode, image, other })
+    };
+    let builds = modes.iter().map(both).collect::<Result<Vec<_>>>()?;
+    let range = Range { builds, boards: workspace.boards(), scratch: scratch.directory.clone() };
 
     let runs: Vec<_> = attacks
         .into_iter()
         .filter(|attack| arguments.want(attack.name, attack.row, attack.protection))
         .flat_map(|attack| modes.iter().flat_map(move |&mode| Run::all_of(attack, mode)))
         .collect();
-    let records = make(&runs, &range, arguments, &modes)?;
+    let records = make(&runs, &range, arguments)?;
     if arguments.json {
         println!("{:#}", show::list(&records));
     } else {
@@ -142,12 +149,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Makes the attacks, and adds what takes no machine.
-fn make(
-    runs: &[Run],
-    range: &Range,
-    arguments: &Arguments,
-    modes: &[Mode],
-) -> Result<Vec<Record>> {
+fn make(runs: &[Run], range: &Range, arguments: &Arguments) -> Result<Vec<Record>> {
     let mut done = 0;
     let outcomes = run::make_all(runs, range, arguments.machines.into(), |run, outcome| {
         done += 1;
@@ -156,13 +158,15 @@ fn make(
     let mut records: Vec<_> =
         runs.iter().zip(&outcomes).map(|(run, outcome)| Record::of(run, outcome)).collect();
     if arguments.want(LOADERS, LOADERS_ROW, None) {
-        for &mode in modes {
-            let found = loaders::look(&range.image(mode)?.names()?);
-            records.push(loader_record(mode, Mitigation::On, Expected::Stopped).with(&found));
+        for Builds { mode, image, .. } in &range.builds {
+            let record = |mitigation, expected| {
+                Record::new(LOADERS, LOADERS_ROW, show::mode(*mode), mitigation, expected)
+            };
+            let found = loaders(image.elf())?;
+            records.push(record(Mitigation::On, Expected::Stopped).with(&found));
             // This program does start others: the same look at it has to find that.
-            let own = image::names(&fs::read(std::env::current_exe()?)?)?;
-            let found = loaders::look(&own);
-            records.push(loader_record(mode, Mitigation::Off, Expected::Survived).with(&found));
+            let found = loaders(&fs::read(std::env::current_exe()?)?)?;
+            records.push(record(Mitigation::Off, Expected::Survived).with(&found));
         }
     }
     let others = list::ELSEWHERE.iter();
@@ -171,6 +175,12 @@ fn make(
     Ok(records)
 }
 
-fn loader_record(mode: Mode, mitigation: Mitigation, expected: Expected) -> Record {
-    Record::new(LOADERS, LOADERS_ROW, show::mode(mode), mitigation, expected)
+/// Row 17, seen from outside: whether a program has anything by a name that starts programs.
+fn loaders(elf: &[u8]) -> Result<Outcome> {
+    let (all, found) = (image::names(elf)?.len(), scan::loaders(elf)?);
+    Ok(match (all, found.first()) {
+        (_, Some(_)) => Outcome::Survived,
+        (0..100, None) => Outcome::Wrong(format!("only {all} symbols: stripped?")),
+        (_, None) => Outcome::Stopped(format!("none of {all} symbols")),
+    })
 }

@@ -130,7 +130,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(port) = arguments.gdb {
         let address = format!("127.0.0.1:{port}");
         machine = machine.argument("-gdb").argument(&format!("tcp:{address}")).held();
-        let debugger = Debugger::new(image, &workspace.root, &address);
+        let debugger = Debugger::new(image, &workspace.root, &address)
+            .with_context(|| format!("beside {}", image.display()))?;
         if let Err(missing) = debugger::ensure(arguments.toolchain.install.permission()) {
             eprintln!("note: {missing}");
         }

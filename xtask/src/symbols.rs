@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use gimli::{DwarfSections, EndianArcSlice, RunTimeEndian, SectionId};
-use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind, SymbolKind};
 use rustc_demangle::demangle;
 
 type Reader = EndianArcSlice<RunTimeEndian>;
@@ -42,6 +42,14 @@ impl Address {
         match self {
             Self::Exact(address) => address,
             Self::Return(address) => address.saturating_sub(1),
+        }
+    }
+
+    /// The same place where the program lies lower by `slide`.
+    const fn below(self, slide: u64) -> Self {
+        match self {
+            Self::Exact(address) => Self::Exact(address.wrapping_sub(slide)),
+            Self::Return(address) => Self::Return(address.wrapping_sub(slide)),
         }
     }
 }
@@ -78,6 +86,8 @@ pub(crate) struct Symbols {
     /// Where its code is. Debug information also describes functions that the linker threw away,
     /// at addresses that nothing has.
     code: Vec<std::ops::Range<u64>>,
+    /// The lowest address that it is linked for.
+    base: u64,
 }
 
 impl fmt::Debug for Symbols {
@@ -102,12 +112,15 @@ impl Symbols {
         let lines = addr2line::Context::from_dwarf(dwarf).context("its debug information")?;
         let code = file.sections().filter(|section| section.kind() == SectionKind::Text);
         let code = code.map(|section| section.address()..section.address() + section.size());
-        Ok(Self { lines, named: named(&file), code: code.collect() })
+        let base = file.segments().map(|segment| segment.address()).min().unwrap_or(0);
+        Ok(Self { lines, named: named(&file), code: code.collect(), base })
     }
 
-    /// The functions at an address, innermost first; all but the last are inlined there. None if
-    /// the program has no code at that address.
-    pub(crate) fn frames(&self, address: Address) -> Vec<Frame> {
+    /// The functions at an address of the program whose lowest address lies at `base`, or where it is
+    /// linked if nobody says where; innermost first, all but the last are inlined there. None if the
+    /// program has no code at that address.
+    pub(crate) fn frames(&self, address: Address, base: Option<u64>) -> Vec<Frame> {
+        let address = address.below(base.unwrap_or(self.base).wrapping_sub(self.base));
         let probe = address.probe();
         if !self.code.iter().any(|range| range.contains(&probe)) {
             return Vec::new();
@@ -190,15 +203,21 @@ mod tests {
         let (start, size, _) = symbols.named.iter().find(|(_, _, one)| one == name).unwrap();
         assert!(outer() > 0 && *size > 4);
         for address in [Address::Exact(*start), Address::Return(start + size)] {
-            let frames = symbols.frames(address);
+            let frames = symbols.frames(address, None);
             let last = frames.last().unwrap();
             assert_eq!((last.function.as_str(), last.inlined), (name, false));
             let (file, line) = last.place.as_ref().unwrap();
             assert!(file.ends_with("src/symbols.rs"), "{file}");
             assert!(line.is_some_and(|line| (BEFORE..AFTER).contains(&line)), "{frames:?}");
         }
+        // Wherever it lies.
+        for base in [0x1234_5678_9000, u64::MAX - 0xfff] {
+            let at = start.wrapping_sub(symbols.base).wrapping_add(base);
+            let there = symbols.frames(Address::Exact(at), Some(base));
+            assert_eq!(there, symbols.frames(Address::Exact(*start), None));
+        }
         // As a return address, its first instruction's address is the end of whatever is before.
-        let before = symbols.frames(Address::Return(*start));
+        let before = symbols.frames(Address::Return(*start), None);
         assert!(before.iter().all(|frame| frame.function != name), "{before:?}");
     }
 
@@ -207,8 +226,8 @@ mod tests {
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let symbols = Symbols::read(&program).unwrap();
         for address in [0, 1, u64::MAX] {
-            assert_eq!(symbols.frames(Address::Exact(address)), []);
-            assert_eq!(symbols.frames(Address::Return(address)), []);
+            assert_eq!(symbols.frames(Address::Exact(address), None), []);
+            assert_eq!(symbols.frames(Address::Return(address), None), []);
         }
     }
 

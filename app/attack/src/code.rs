@@ -28,9 +28,14 @@ unsafe extern "C" {
     pub(crate) safe fn attack_seven() -> u32;
 }
 
+/// A place that offsets are told from: the symbol `attack_seven`.
+pub(crate) fn anchor() -> usize {
+    (attack_seven as extern "C" fn() -> u32 as *const ()).addr()
+}
+
 /// Where the instruction of [`attack_seven`] is that makes it seven.
 pub(crate) fn seven() -> usize {
-    (attack_seven as extern "C" fn() -> u32 as *const ()).addr() + 4
+    anchor() + 4
 }
 
 /// Calls whatever is at `address`; returns what it says.

@@ -20,13 +20,14 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("call-hypervisor", call_hypervisor),
     ("have-kernel-overwrite-itself", overwrite_kernel),
     ("have-kernel-overwrite-own-code", overwrite_code),
+    ("tell-mapped-from-unmapped", tell),
     #[cfg(elone_contained)]
     ("write-table-register", write_table_register),
 ];
 
 /// Has: a read from any address, and the kernel's address. Wants: what the kernel keeps there.
 fn read_kernel(scene: &Scene) -> Outcome {
-    let Some(target) = scene.number("target") else { return NOT_TOLD };
+    let Some(target) = scene.target() else { return NOT_TOLD };
     scene::target(target);
     code::load(target);
     Outcome::Survived
@@ -34,7 +35,7 @@ fn read_kernel(scene: &Scene) -> Outcome {
 
 /// Has: a store to any address, and that of a variable of the kernel. Wants: another value there.
 fn write_kernel(scene: &Scene) -> Outcome {
-    let Some(target) = scene.number("target") else { return NOT_TOLD };
+    let Some(target) = scene.target() else { return NOT_TOLD };
     scene::target(target);
     let kept = code::load_quietly(scene, target);
     code::store(target, !kept);
@@ -46,7 +47,7 @@ fn write_kernel(scene: &Scene) -> Outcome {
 /// Has: a jump to any address, and that of a function of the kernel, which does nothing if it is
 /// asked for nothing. Wants: it to be run.
 fn run_kernel(scene: &Scene) -> Outcome {
-    let Some(target) = scene.number("target") else { return NOT_TOLD };
+    let Some(target) = scene.target() else { return NOT_TOLD };
     scene::target(target);
     // SAFETY: none, on purpose; where it is a function, it is `memset`, of no bytes.
     unsafe {
@@ -79,7 +80,11 @@ fn write_register(_: &Scene) -> Outcome {
     unsafe {
         asm!("msr elr_el1, {0}", "mrs {1}, elr_el1", in(reg) 0x1234_u64, out(reg) value);
     }
-    if value == 0x1234 { Outcome::Survived } else { Outcome::Stopped("a register that keeps".into()) }
+    if value == 0x1234 {
+        Outcome::Survived
+    } else {
+        Outcome::Stopped("a register that keeps".into())
+    }
 }
 
 /// Has: instructions of his choice. Wants: the machine for himself, without interrupts.
@@ -124,7 +129,7 @@ fn write_table_register(_: &Scene) -> Outcome {
 /// Has: the gate, and the address of a variable of the kernel. Wants: the kernel to write its own
 /// random bytes over it.
 fn overwrite_kernel(scene: &Scene) -> Outcome {
-    let Some(target) = scene.number("target") else { return NOT_TOLD };
+    let Some(target) = scene.target() else { return NOT_TOLD };
     ask_for_entropy(target, scene)
 }
 
@@ -145,6 +150,38 @@ fn ask_for_entropy(target: usize, scene: &Scene) -> Outcome {
     let changed = code::load(target) != kept;
     code::store(target, kept);
     if changed { Outcome::Survived } else { Outcome::Stopped("memory that keeps its value".into()) }
+}
+
+/// Has: reports of his own faults, life after life. Wants: to learn from them what the kernel has
+/// mapped: reads where something is in one life, where nothing can be in the next, and compares in
+/// the third.
+fn tell(scene: &Scene) -> Outcome {
+    const NOWHERE: usize = 0xffff_ff00_0000_0000;
+    let Some(target) = scene.target() else { return NOT_TOLD };
+    let status = || {
+        let esr = scene.report().split("esr=0x").nth(1)?;
+        let esr = u64::from_str_radix(esr.get(..esr.find(' ')?)?, 16).ok()?;
+        Some(esr & 0x3f)
+    };
+    match scene.life() {
+        0 => {
+            scene::target(target);
+            code::load(target);
+        }
+        1 => {
+            calls::report(&format!("mapped: status {:#x}", status().unwrap_or_default()));
+            code::load(NOWHERE);
+        }
+        _ => {
+            let unmapped = status().unwrap_or_default();
+            let same = format!("mapped: status {unmapped:#x}");
+            return match scene.report().contains(&same) {
+                true => Outcome::Stopped(format!("the same status for both, {unmapped:#x}")),
+                false => Outcome::Survived,
+            };
+        }
+    }
+    Outcome::Stopped("memory that can be read".into())
 }
 
 /// There is no address that faults: the instruction does.

@@ -38,7 +38,7 @@ fn write_null(_: &Scene) -> Outcome {
 /// Has: a null pointer that is called, and the patience to have put code there before, wherever
 /// that can be done. Wants: it to be run.
 fn call_null(scene: &Scene) -> Outcome {
-    if !scene.has(Protection::LowUnmapped) {
+    if !scene.is_contained() && !scene.has(Protection::LowUnmapped) {
         for (index, word) in INJECTED.iter().enumerate() {
             code::store(4 * index, *word);
         }

@@ -17,6 +17,7 @@ mod code;
 mod scene;
 
 mod containment;
+mod heap;
 mod kernel;
 mod landing;
 mod layout;
@@ -24,6 +25,7 @@ mod low;
 mod returns;
 mod service;
 mod stack;
+mod tables;
 mod writable;
 
 use elone::Platform;
@@ -38,6 +40,7 @@ const ATTACKS: &[&[(&str, Attack)]] = &[
     layout::ATTACKS,
     returns::ATTACKS,
     landing::ATTACKS,
+    heap::ATTACKS,
     containment::ATTACKS,
     kernel::ATTACKS,
     service::ATTACKS,

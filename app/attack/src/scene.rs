@@ -6,6 +6,8 @@ use core::fmt::{self, Write};
 use elone::Platform;
 use elone::gate::{Level, Protection, Protections, calls};
 
+use crate::code;
+
 /// An attack. It faults, or returns what came of it.
 pub(crate) type Attack = fn(&Scene) -> Outcome;
 
@@ -56,8 +58,15 @@ impl Scene {
         self.platform.past().report
     }
 
+    /// What is to be attacked, as far as it was told: an address, or how far it is from a place in
+    /// this program that everybody knows who knows the program.
+    pub(crate) fn target(&self) -> Option<usize> {
+        let near = self.number("offset").map(|offset| code::anchor().wrapping_add(offset));
+        near.or_else(|| self.number("target"))
+    }
+
     /// The number in the setting `app.NAME=0x…`.
-    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+    fn number(&self, name: &str) -> Option<usize> {
         let digits = self.platform.setting(name)?.strip_prefix("0x")?;
         usize::from_str_radix(digits, 16).ok()
     }

@@ -126,7 +126,8 @@ impl Features {
 
     /// The rights of text: where there are landing pads, indirect jumps land on nothing else.
     pub(super) fn text(self) -> Attributes {
-        if self.landing_pads { Attributes::KERNEL_RUN.guarded() } else { Attributes::KERNEL_RUN }
+        let text = Attributes::kernel_run();
+        if self.landing_pads { text.guarded() } else { text }
     }
 
     /// The rights of the application's text at EL0, likewise.

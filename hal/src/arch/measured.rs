@@ -5,7 +5,7 @@
 //! word at a time, each of them once: whoever changes it does so behind the compiler's back, so no
 //! value of it may be taken to be known.
 
-use super::places::places;
+use super::places::{address, places};
 use crate::address::PAGE;
 
 unsafe extern "C" {
@@ -62,7 +62,7 @@ impl Part {
             Self::Tables => {
                 // Where they are read: the writable name goes with the seal.
                 let length = (&raw const __tables_end).addr() - (&raw const __tables_start).addr();
-                let start = core::ptr::with_exposed_provenance::<u8>(places().tables_read as usize);
+                let start = core::ptr::with_exposed_provenance::<u8>(address(places().tables_read));
                 (start, start.wrapping_add(length))
             }
         }

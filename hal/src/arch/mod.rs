@@ -19,4 +19,5 @@ pub mod tables;
 pub mod timer;
 mod translation;
 pub mod unclaimed;
+mod undone;
 pub mod user;

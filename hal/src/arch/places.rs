@@ -135,3 +135,9 @@ const fn place(part: &Range<u64>, random: u64) -> u64 {
     let pages = (part.end - part.start - 1) << (UNIT - PAGE.trailing_zeros());
     UPPER + (part.start << UNIT) + (random % pages) * PAGE as u64
 }
+
+/// An address as a number of the machine's width.
+#[expect(clippy::cast_possible_truncation, reason = "addresses have 64 bits wherever this runs")]
+pub(super) const fn address(seen: u64) -> usize {
+    seen as usize
+}

@@ -20,7 +20,7 @@ use super::places::places;
 use super::tables::{MapError, Mapper};
 use super::translation::flush;
 use crate::address::PAGE;
-use crate::protections::{note, wanted};
+use crate::protections::wanted;
 
 global_asm!(include_str!("seal.s"));
 
@@ -49,15 +49,6 @@ struct Rest {
     init: Vec<*mut u64, PAGES>,
     ground: *mut u64,
     tables: *mut u64,
-}
-
-/// Says that the seal will be in force; the application is told before it is.
-pub fn announce() {
-    for protection in [Protection::SealedData, Protection::SealedTables, Protection::SealedCode] {
-        if wanted(protection) {
-            note(protection);
-        }
-    }
 }
 
 /// Seals the machine. Nothing can be mapped from now on, and no code of the boot runs any more.

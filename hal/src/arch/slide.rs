@@ -17,7 +17,7 @@ use super::features::Features;
 use super::places::{GLANCE, Places, Stack};
 use super::tables::MapError;
 use super::translation::{Attributes, Tree, flush};
-use super::{core as cpu, timer};
+use super::{core as cpu, timer, undone};
 use crate::address::{PAGE, PhysicalRange};
 use crate::protections::{self, wanted};
 use crate::sealed::Sealed;
@@ -96,6 +96,12 @@ extern "C" fn elone_hal_slide(device_tree: u64, image: u64, landing: &mut Landin
     let mut places = Places::draw(&random, features);
     if map_all(&mut tree, &mut places, link.wrapping_sub(image)).is_err() {
         cpu::halt(); // the linker script keeps too few tables: no such image boots anywhere
+    }
+    let whole = PhysicalRange::new(image, length).unwrap_or_default();
+    let undone = undone::undo(&mut tree, &places, whole)
+        .and_then(|()| undone::undo_low(&mut tree, page(0), whole));
+    if undone.is_err() {
+        cpu::halt(); // as above, for the image that is attacked
     }
     places.tables_used = TABLES_IN_USE + (tree.next() - page(TABLES_IN_USE)) / PAGE;
     let slide = places.image.wrapping_sub(link);
@@ -180,7 +186,7 @@ fn map_all(tree: &mut Tree, places: &mut Places, offset: u64) -> Result<(), MapE
     let mut from = link;
     for (to, attributes) in [
         (at(&raw const __text_end), places.features.text()),
-        (at(&raw const __rodata_end), Attributes::KERNEL_READ),
+        (at(&raw const __rodata_end), Attributes::kernel_read()),
         (at(&raw const __data_end), Attributes::kernel_write()),
     ] {
         map(places.image + (from - link), from, to, attributes)?;

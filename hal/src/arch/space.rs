@@ -44,7 +44,7 @@ impl UserSpace {
     ///
     /// # Errors
     /// [`MapError::OutOfTables`] for an empty stock.
-    #[unsafe(link_section = ".init.text")]
+    #[unsafe(link_section = ".init.text.space")] // of its own: in a joined image it is left out
     #[inline(never)]
     pub fn new(stock: Unclaimed, mapper: &Mapper) -> Result<Self, MapError> {
         if stock.length() == 0 {

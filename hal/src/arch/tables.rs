@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use heapless::Vec;
 
 use super::entry::{self, Handoff};
-use super::places::{Places, UPPER, places};
+use super::places::{Places, UPPER, address, places};
 use super::slide::ROOT_TABLE;
 use super::translation::{Attributes, Tree, flush, to_usize};
 use super::unclaimed::Unclaimed;
@@ -81,8 +81,8 @@ impl Mapper {
         let start = (&raw const __tables_start).addr() as u64;
         let length = (&raw const __tables_end).addr() as u64 - start;
         let offset = places.tables.wrapping_sub(start.wrapping_sub(image_offset));
-        let page = |number: usize| (places.tables as usize) + number * PAGE;
-        let (root, end) = (page(ROOT_TABLE), (places.tables + length) as usize);
+        let page = |number: usize| address(places.tables) + number * PAGE;
+        let (root, end) = (page(ROOT_TABLE), address(places.tables + length));
         // SAFETY: the linker script keeps these pages for tables, and part of the image; they were
         // mapped writable here, and the root and what it leads to made among the first of them. There
         // is one `Handoff`, so they are taken over once.
@@ -92,8 +92,8 @@ impl Mapper {
         Self {
             tree,
             image_offset,
-            next_device: places.devices as usize,
-            next_firmware: places.firmware as usize,
+            next_device: address(places.devices),
+            next_firmware: address(places.firmware),
             devices: Vec::new(),
             memory: core::iter::once(image).collect(),
             ram: None,

@@ -63,12 +63,25 @@ impl Attributes {
     pub(super) const USER_RUN: Self = Self::of(Self::USER | Self::READ_ONLY);
     const USER: u64 = Self::NORMAL | Self::EL0 | Self::NOT_GLOBAL | Self::PXN;
 
-    /// [`KERNEL_WRITE`](Self::KERNEL_WRITE); where that protection is left out, to be run as well.
+    /// [`KERNEL_WRITE`](Self::KERNEL_WRITE), by the rule that nothing is written and run.
     pub(super) fn kernel_write() -> Self {
-        match wanted(Protection::WriteXorExecute) {
-            true => Self::KERNEL_WRITE,
-            false => Self(Self::KERNEL_WRITE.0 & !Self::PXN),
-        }
+        Self::KERNEL_WRITE.unless_undone(Self::PXN)
+    }
+
+    /// [`KERNEL_READ`](Self::KERNEL_READ), by the same rule.
+    pub(super) fn kernel_read() -> Self {
+        Self::KERNEL_READ.unless_undone(Self::PXN)
+    }
+
+    /// [`KERNEL_RUN`](Self::KERNEL_RUN), by the same rule.
+    pub(super) fn kernel_run() -> Self {
+        Self::KERNEL_RUN.unless_undone(Self::READ_ONLY)
+    }
+
+    /// Without `bit` in the one image, and there only when it is asked for, in which that rule is
+    /// broken on purpose.
+    fn unless_undone(self, bit: u64) -> Self {
+        if wanted(Protection::WriteXorExecute) { self } else { Self(self.0 & !bit) }
     }
 
     /// The same, for text in which indirect jumps land on landing pads.
@@ -180,6 +193,19 @@ impl Tree {
         self.next
     }
 
+    /// Has `work` do something in the tree whose root is the page at `root`, one of this one's pages,
+    /// with the same pages to grow into.
+    pub(super) fn with_root<T>(
+        &mut self,
+        root: usize,
+        work: impl FnOnce(&mut Self) -> Result<T, MapError>,
+    ) -> Result<T, MapError> {
+        let own = core::mem::replace(&mut self.root, root);
+        let result = work(self);
+        self.root = own;
+        result
+    }
+
     /// Forgets all that is mapped in the 512 GiB around `seen`, and takes the pages from `mark` on
     /// back, which must be all that this took. The lookup buffers do not know it until [`flush`].
     pub(super) fn forget(&mut self, seen: u64, mark: usize) {
@@ -224,7 +250,7 @@ impl Tree {
         let table = self.claim()?;
         let (size, kind) = if shift == LEVELS[1] { (1 << 21, BLOCK) } else { (1 << 12, TABLE) };
         for index in 0..512 {
-            let entry = (block & !TABLE) + index * size | kind;
+            let entry = ((block & !TABLE) + index * size) | kind;
             // SAFETY: a page of the stock, claimed just now.
             unsafe { slot(table, index << LEVELS[3], LEVELS[3]).write(entry) };
         }

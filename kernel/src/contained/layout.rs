@@ -11,12 +11,13 @@ use core::fmt;
 use core::ops::Range;
 
 use elone_gate::package::{Access as Segment, Package, SEGMENTS};
-use elone_gate::{Area, MemoryRange, MemoryRanges};
+use elone_gate::{Area, MemoryRange, MemoryRanges, Protection};
 use elone_hal::address::PAGE;
 use elone_hal::arch::space::{Constant, UserSpace};
 use elone_hal::arch::tables::{MapError, Mapper};
 use elone_hal::arch::unclaimed::{Unclaimed, UserMemory};
 use elone_hal::dma::DmaBuffers;
+use elone_hal::protections::in_force;
 use heapless::Vec;
 
 use crate::allegation::{Access, Regions};
@@ -107,7 +108,10 @@ impl Layout {
             stack_offset: 0,
             heap: MemoryRanges::NONE,
             next_buffers: 0,
-            regions: Regions::new(),
+            regions: match in_force().has(Protection::HeapTags) {
+                true => Regions::tagged(),
+                false => Regions::new(),
+            },
         })
     }
 

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use elone_gate::{Protection, Protections};
-use object::{Object, ObjectSection, ObjectSymbol};
+use object::{Object, ObjectSymbol};
 
 /// The word that says what is not put up, and the beginning of what is in the file.
 pub(super) const LEFT_OUT: &str = "ELONE_LEFT_OUT";
 const START: &str = "__image_start";
-/// Where the linker puts what only the boot writes.
-const SEALED: &str = ".ro_after_init";
+/// The application's symbol that it tells offsets from.
+const ANCHOR: &str = "attack_seven";
+/// Where an image begins that has no random layout: the first place there is for one
+/// (`hal/src/arch/places.rs`).
+const FIRST_PLACE: u64 = 0xffff_0080_0000_0000;
 
 /// An image for attacks: the file that boots, and what its ELF file knows of it.
 #[derive(Clone, Debug)]
@@ -24,8 +27,13 @@ pub(super) struct Image {
 impl Image {
     /// Reads the image at `file`, and the ELF file beside it.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let read = |file: &Path| fs::read(file).with_context(|| format!("reading {}", file.display()));
-        Ok(Self { file: file.to_owned(), bytes: read(file)?, elf: read(&file.with_extension("elf"))? })
+        let read =
+            |file: &Path| fs::read(file).with_context(|| format!("reading {}", file.display()));
+        Ok(Self {
+            file: file.to_owned(),
+            bytes: read(file)?,
+            elf: read(&file.with_extension("elf"))?,
+        })
     }
 
     /// The file of an image in which these are not put up: itself, or a copy in `directory`.
@@ -50,18 +58,19 @@ impl Image {
         Ok(found.with_context(|| format!("the image has no symbol {name}"))?.address())
     }
 
-    /// The address of a variable that only the boot writes: the first that is one word or more.
-    pub(super) fn sealed(&self) -> Result<u64> {
-        let file = object::File::parse(&*self.elf)?;
-        let section = file.section_by_name(SEALED);
-        let section = section.with_context(|| format!("the image has no section {SEALED}"))?;
-        ensure!(section.size() >= 8, "nothing is in the section {SEALED}");
-        Ok(section.address())
+    /// Where a symbol is once the image runs, if its layout is not random.
+    pub(super) fn first_place(&self, name: &str) -> Result<u64> {
+        Ok(FIRST_PLACE + (self.symbol(name)? - self.symbol(START)?))
     }
 
-    /// The names of all functions and variables.
-    pub(super) fn names(&self) -> Result<Vec<String>> {
-        names(&self.elf)
+    /// How far a symbol is from the place that the application tells offsets from.
+    pub(super) fn offset(&self, name: &str) -> Result<u64> {
+        Ok(self.symbol(name)?.wrapping_sub(self.symbol(ANCHOR)?))
+    }
+
+    /// What it was linked to.
+    pub(super) fn elf(&self) -> &[u8] {
+        &self.elf
     }
 }
 
@@ -78,7 +87,10 @@ fn patched(image: &[u8], offset: u64, left_out: Protections) -> Result<Vec<u8>> 
     let mut image = image.to_vec();
     let offset = usize::try_from(offset)?;
     let word = image.get_mut(offset..offset + 4).context("the word lies outside of the image")?;
-    ensure!(word == [0; 4], "at {offset:#x} the image has {word:02x?}, not the word that says nothing");
+    ensure!(
+        word == [0; 4],
+        "at {offset:#x} the image has {word:02x?}, not the word that says nothing"
+    );
     word.copy_from_slice(&left_out.bits().to_le_bytes());
     Ok(image)
 }

@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use elone_gate::Protections;
+use elone_gate::{Protection, Protections};
 use elone_harness::{Board, Ending, Machine, Mode};
 
 use super::image::{Image, set};
 use super::list::{Attack, Case, Core, Course};
+use super::show;
 use super::verdict::{self, Outcome};
 
 /// How long a machine may take to come to its end, on a busy host.
@@ -58,32 +59,44 @@ impl Run {
 
     /// What is left out of the image.
     fn left_out(&self) -> Protections {
-        let Attack { protection, besides, along, .. } = self.attack;
-        let switched = self.mitigation == Mitigation::Off
-            && self.attack.case(self.mode) == Case::Switched;
+        let Attack { protection, along, course, .. } = self.attack;
+        let switched =
+            self.mitigation == Mitigation::Off && self.attack.case(self.mode) == Case::Switched;
         let off = protection.iter().chain(along).filter(|_| switched);
-        set(besides.iter().chain(off).copied())
+        // Who is at EL0 cannot find out where the kernel is; that another build lies elsewhere shows
+        // only where each boot does not.
+        let known = match (course, self.mode) {
+            (Course::Symbol(_) | Course::Lives(_), Mode::Contained) | (Course::Builds, _) => {
+                Some(Protection::RandomLayout)
+            }
+            _ => None,
+        };
+        set(off.copied().chain(known))
     }
+}
+
+/// An image, and what another build has made of the same program.
+#[derive(Debug)]
+pub(super) struct Builds {
+    pub(super) mode: Mode,
+    pub(super) image: Image,
+    pub(super) other: Image,
 }
 
 /// What there is to boot, and on what.
 #[derive(Debug)]
 pub(super) struct Range {
-    pub(super) joined: Option<Image>,
-    pub(super) contained: Option<Image>,
+    pub(super) builds: Vec<Builds>,
     pub(super) boards: PathBuf,
     /// Where copies of images may be.
     pub(super) scratch: PathBuf,
 }
 
 impl Range {
-    /// The image of a mode.
-    pub(super) fn image(&self, mode: Mode) -> Result<&Image> {
-        let image = match mode {
-            Mode::Joined => &self.joined,
-            Mode::Contained => &self.contained,
-        };
-        image.as_ref().context("the image was not built")
+    /// The images of a mode.
+    fn builds(&self, mode: Mode) -> Result<&Builds> {
+        let found = self.builds.iter().find(|builds| builds.mode == mode);
+        found.context("the image was not built")
     }
 
     /// Makes the attack; what could not even begin is wrong as well.
@@ -92,24 +105,40 @@ impl Range {
     }
 
     fn attempt(&self, run: &Run) -> Result<Outcome> {
-        let image = self.image(run.mode)?;
-        let directory = self.scratch.join(match run.mode {
-            Mode::Joined => "joined",
-            Mode::Contained => "contained",
-        });
-        fs::create_dir_all(&directory)?;
-        let file = image.without(run.left_out(), &directory)?;
-        let target = match run.attack.course {
-            Course::Once => None,
-            Course::Symbol(name) => Some(image.symbol(name)?),
-            Course::Sealed => Some(image.sealed()?),
-            Course::Twice => Some(here(&self.boot(run, &file, None)?)?),
+        let Builds { image, other, .. } = self.builds(run.mode)?;
+        let file = self.file(image, "image", run)?;
+        let (at, offset) = ("app.target", "app.offset");
+        let told = match (run.attack.course, run.mode) {
+            (Course::Once, _) => None,
+            (Course::Symbol(name) | Course::Lives(name), Mode::Contained) => {
+                Some((at, image.first_place(name)?))
+            }
+            (Course::Symbol(name) | Course::Lives(name), Mode::Joined) => {
+                Some((offset, image.offset(name)?))
+            }
+            (Course::Twice, _) => Some((at, here(&self.boot(run, &file, None)?)?)),
+            // Two images that are the same build in two copies, where builds have no layout of their
+            // own.
+            (Course::Builds, _) if run.mitigation == Mitigation::Off => {
+                Some((at, here(&self.boot(run, &file, None)?)?))
+            }
+            (Course::Builds, _) => {
+                let other = self.file(other, "other", run)?;
+                Some((at, here(&self.boot(run, &other, None)?)?))
+            }
         };
-        let ending = self.boot(run, &file, target)?;
+        let ending = self.boot(run, &file, told)?;
         Ok(verdict::judge(&ending, run.attack.stop, run.mode))
     }
 
-    fn boot(&self, run: &Run, file: &Path, target: Option<u64>) -> Result<Ending> {
+    /// The file to boot.
+    fn file(&self, image: &Image, name: &str, run: &Run) -> Result<PathBuf> {
+        let directory = self.scratch.join(format!("{name}-{}", show::mode(run.mode)));
+        fs::create_dir_all(&directory)?;
+        image.without(run.left_out(), &directory)
+    }
+
+    fn boot(&self, run: &Run, file: &Path, told: Option<(&str, u64)>) -> Result<Ending> {
         let board = match run.attack.core {
             Core::Usual => "qemu-virt",
             Core::Max | Core::Tagged => "qemu-virt-max",
@@ -118,9 +147,13 @@ impl Range {
         if run.attack.core == Core::Tagged {
             board.machine.push_str(",mte=on");
         }
-        let machine = Machine::new(&board, file).setting("on-fault=off");
+        let answer = match run.attack.course {
+            Course::Lives(_) => "on-fault=restart-app",
+            _ => "on-fault=off",
+        };
+        let machine = Machine::new(&board, file).setting(answer);
         let machine = machine.setting(&format!("app.attack={}", run.attack.name));
-        let told = target.map(|target| format!("app.target={target:#x}"));
+        let told = told.map(|(name, value)| format!("{name}={value:#x}"));
         told.iter().fold(machine, |machine, told| machine.setting(told)).boot()?.ending(PATIENCE)
     }
 }

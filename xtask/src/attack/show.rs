@@ -130,8 +130,7 @@ pub(super) fn list(records: &[Record]) -> Value {
 
 /// The table for people.
 pub(super) fn table(records: &[Record]) -> String {
-    const HEAD: [&str; 7] =
-        ["attack", "row", "mode", "mitigation", "outcome", "stopped by", ""];
+    const HEAD: [&str; 7] = ["attack", "row", "mode", "mitigation", "outcome", "stopped by", ""];
     let row = |record: &Record| {
         let outcome = match record.outcome {
             SURVIVED => "SURVIVED",

@@ -17,6 +17,8 @@ const AFTER_A_REFUSAL: u8 = 3;
 const STACK_AND_GUARD: u64 = (2 << 20) + (128 << 10);
 /// Addresses have 48 bits; those above are all alike, or hold a signature.
 const ADDRESS: u64 = (1 << 48) - 1;
+/// Without the byte that holds a tag.
+const UNTAGGED: u64 = (1 << 56) - 1;
 
 /// What became of an attack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,12 @@ pub(super) fn judge(ending: &Ending, stop: Stop, mode: Mode) -> Outcome {
     let refused = lines().find_map(|line| line.strip_prefix("STOPPED by "));
     let faults: Vec<_> = lines().filter(|line| line.starts_with("FAULT ")).collect();
     let off = ending.shutdown == Shutdown::PoweredOff;
+    // Faults that are the attack itself come to nothing by themselves.
+    let faults = match stop.faults {
+        0 => faults,
+        own if own == faults.len() => Vec::new(),
+        own => return Outcome::Wrong(format!("{} faults, and not {own}", faults.len())),
+    };
     match (&faults[..], survived, refused) {
         ([], true, None) if off && ending.status == Some(0) => Outcome::Survived,
         ([], false, Some(by)) if off && ending.status == Some(AFTER_A_REFUSAL) => {
@@ -96,6 +104,7 @@ fn fault(ending: &Ending, line: &str, stop: Stop, mode: Mode) -> Result<String, 
         Place::There => fault.far == target,
         Place::At => fault.elr == target,
         Place::Spoiled => fault.far != target && fault.far & ADDRESS == target & ADDRESS,
+        Place::Tag => fault.far & UNTAGGED == target & UNTAGGED && is_of_a_tag(&ending.console),
         Place::Below => fault.far < target && target - fault.far < STACK_AND_GUARD,
         Place::Nowhere => true,
     };
@@ -115,7 +124,7 @@ fn fault(ending: &Ending, line: &str, stop: Stop, mode: Mode) -> Result<String, 
         return Err(format!("{fault}, but {}", end(ending)));
     }
     Ok(match stop.place {
-        Place::There | Place::Spoiled | Place::Below => {
+        Place::There | Place::Spoiled | Place::Below | Place::Tag => {
             format!("{} at {:#x}", fault.class, fault.far)
         }
         Place::At => format!("{} at {:#x}", fault.class, fault.elr),
@@ -134,6 +143,13 @@ fn end(ending: &Ending) -> String {
     }
 }
 
+/// Whether the report says that a tag was wrong.
+fn is_of_a_tag(console: &str) -> bool {
+    console
+        .lines()
+        .any(|line| line.starts_with("  ") && line.ends_with("the memory has another tag"))
+}
+
 /// Reads `0x…`.
 pub(super) fn hexadecimal(text: &str) -> Option<u64> {
     u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
@@ -143,7 +159,8 @@ pub(super) fn hexadecimal(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const WRITE: Stop = Stop { class: Some("write-abort"), place: Place::There, refusal: false };
+    const WRITE: Stop =
+        Stop { class: Some("write-abort"), place: Place::There, refusal: false, faults: 0 };
     const FAULT: &str = "FAULT class=write-abort esr=0x9600004f far=0xffffff8000001004 \
         elr=0xffffff8000002000 spsr=0x0 level=EL1\n  writing\nEND FAULT\nexit status 101\n";
 
@@ -208,6 +225,24 @@ mod tests {
         assert_eq!(judged(console, refusal), Outcome::Stopped("the gate".to_owned()));
         is_wrong(judged(console, WRITE), "without a fault");
         is_wrong(judged(&console.replace('3', "0"), refusal), "but it ended with status 0");
+    }
+
+    #[test]
+    fn faults_that_are_the_attack_are_counted() {
+        let console = format!("TARGET 0x0\n{FAULT}{FAULT}STOPPED by the same\nexit status 3\n");
+        let stop = Stop { refusal: true, faults: 2, ..WRITE };
+        assert_eq!(judged(&console, stop), Outcome::Stopped("the same".to_owned()));
+        is_wrong(judged(&console, Stop { faults: 1, ..stop }), "2 faults, and not 1");
+        is_wrong(judged(&console, Stop { faults: 0, ..stop }), "2 faults");
+    }
+
+    #[test]
+    fn a_tag_must_be_what_is_wrong() {
+        let console = format!("TARGET 0xf5ffff8000001004\n{FAULT}");
+        let stop = Stop { place: Place::Tag, ..WRITE };
+        is_wrong(judged(&console, stop), "elsewhere");
+        let console = console.replace("  writing", "  writing 0x4: the memory has another tag");
+        assert!(matches!(judged(&console, stop), Outcome::Stopped(_)));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) stood: Option<Address>,
     /// The build id of the program that faulted.
     pub(crate) build: Option<String>,
+    /// Where the lowest address of that program lay.
+    pub(crate) base: Option<u64>,
     /// Which program: `application`, `kernel`, or `image` for both in one.
     pub(crate) program: Option<String>,
     /// The backtrace, as far as its words are addresses, and the line in `lines` that holds it.
@@ -66,6 +68,7 @@ impl Report {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("build") => self.build = words.next().map(str::to_ascii_lowercase),
+            Some("base") => self.base = words.next().and_then(number),
             Some("program") => self.program = words.next().map(str::to_owned),
             Some("backtrace") if self.backtrace.is_none() => {
                 let addresses = words.map_while(number).take(MOST_ADDRESSES).collect();

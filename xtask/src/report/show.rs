@@ -34,7 +34,7 @@ pub(crate) fn frames(report: &Report, library: &mut Library) -> String {
             for same in addresses.chunk_by(PartialEq::eq) {
                 let address = same[0];
                 let reported = format!("{:#x}", address.reported());
-                let found = symbols.frames(address);
+                let found = symbols.frames(address, report.base);
                 if found.is_empty() {
                     line(format_args!("{reported}  {}", nowhere(address)));
                 }

@@ -34,7 +34,7 @@ pub(super) const INSTRUCTIONS: &[Allowed] = &[Allowed {
 
 /// Programs that hold what is forbidden on purpose, to see it fail at EL0. In the kernel around them
 /// it is refused all the same.
-pub(super) const ON_PURPOSE: &[&str] = &["el0_reaches_nothing"];
+pub(super) const ON_PURPOSE: &[&str] = &["attack", "el0_reaches_nothing"];
 
 /// A way from code that stays into code that is gone once the machine is sealed: how the names of
 /// both functions begin.

@@ -123,8 +123,8 @@ impl<'a> Sitting<'a> {
         let script = context.scratch.join("script.gdb");
         // The last command ends with the connection, which the debugger takes for an error.
         fs::write(&script, [commands, &["delete", "continue", ""]].concat().join("\n"))?;
-        let told =
-            Debugger::new(&context.image(UNIKERNEL)?, root(context)?, &format!("127.0.0.1:{port}"));
+        let address = format!("127.0.0.1:{port}");
+        let told = Debugger::new(&context.image(UNIKERNEL)?, root(context)?, &address)?;
         let mut command = Command::new(debugger);
         command.args(["-nx", "-batch"]).args(told.arguments()).arg("-x").arg(&script);
         let said = within(&mut command, &context.scratch.join("debugger.txt"))?;

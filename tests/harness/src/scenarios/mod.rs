@@ -10,6 +10,7 @@ mod endurance;
 mod entropy;
 mod faults;
 mod gateway;
+mod heap;
 mod integrity;
 mod kernel;
 mod network;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Scenario> {
         boot::SCENARIOS,
         protection::SCENARIOS,
         containment::SCENARIOS,
+        heap::SCENARIOS,
         kernel::SCENARIOS,
         entropy::SCENARIOS,
         faults::SCENARIOS,

@@ -11,6 +11,7 @@ FAULT class=write-abort esr=0x9600004f far=0xffffff8000001000 elr=0x4012a4 spsr=
   sp  0000000000481f30
   program application
   build 5D41402abc4b2a76b9719d911017c592aabbccdd
+  base 0x400000
   backtrace 0x4012a4 0x401288 0x400f10
 END FAULT
 ";
@@ -37,7 +38,8 @@ fn a_report_is_read() {
     assert_eq!(report.class, "write-abort");
     assert_eq!(report.program.as_deref(), Some("application"));
     assert_eq!(report.build.as_deref(), Some("5d41402abc4b2a76b9719d911017c592aabbccdd"));
-    assert!(report.whole && report.lines.len() == 9, "{report:?}");
+    assert_eq!(report.base, Some(0x40_0000));
+    assert!(report.whole && report.lines.len() == 10, "{report:?}");
     let [stood, rest @ ..] = &report.addresses()[..] else { panic!("no addresses") };
     assert_eq!(*stood, Address::Exact(0x40_12a4));
     assert_eq!(*rest, [Address::Return(0x40_1288), Address::Return(0x40_0f10)]);
