@@ -14,9 +14,11 @@ use elone_protections::{Protection, Protections};
 #[cfg_attr(target_os = "none", unsafe(link_section = ".bss.ro_after_init"))]
 static IN_FORCE: AtomicU32 = AtomicU32::new(0);
 
-/// The word that is set before the image boots; the tool finds it by its symbol.
+/// The word that is set before the image boots; the tool finds it by its symbol. Zeros are not in
+/// an image's file, so it is put among what is not zero.
 #[cfg(elone_attackable)]
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.left_out")]
 static ELONE_LEFT_OUT: AtomicU32 = AtomicU32::new(0);
 
 /// Whether `protection` is to be put up.

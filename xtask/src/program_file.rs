@@ -54,3 +54,46 @@ impl ProgramFile {
         Ok(Self { path, elf })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up::{self, Part};
+
+    /// An ELF file whose image begins with the header that loaders read.
+    fn elf() -> Vec<u8> {
+        let mut header = [0; 64];
+        header[16] = 64;
+        header[56..60].copy_from_slice(b"ARM\x64");
+        made_up::elf(0, &[Part { flags: 4, address: 0x1000, bytes: &header, memory: 64 }])
+    }
+
+    #[test]
+    fn a_program_is_a_file_or_an_image_with_one_beside_it() {
+        let name = format!("elone-program-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let [linked, image] = ["a.elf", "a.img"].map(|name| directory.join(name));
+        fs::write(&linked, elf()).unwrap();
+        fs::write(&image, flatten(&elf()).unwrap()).unwrap();
+        let workspace = Workspace::read().unwrap();
+        let find = |file: &Path| ProgramFile::find(&workspace, file);
+        assert_eq!(find(&linked).unwrap().elf, elf());
+        assert_eq!(find(&image).unwrap().path, linked);
+
+        let refused = |file: &Path| {
+            let error = find(file).unwrap_err();
+            assert!(error.is::<WrongArgument>());
+            format!("{error:#}")
+        };
+        fs::write(&image, b"another").unwrap();
+        assert!(refused(&image).contains("is not what it was made from"));
+        fs::write(&linked, b"\x7fELF").unwrap();
+        assert!(refused(&linked).contains("a.elf: not a whole ELF file"));
+        fs::remove_file(&linked).unwrap();
+        assert!(refused(&image).contains("none beside it"));
+        assert!(refused(&linked).contains("no such file"));
+        assert!(refused(Path::new("nosuchprogram")).contains("cargo xtask build nosuchprogram"));
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

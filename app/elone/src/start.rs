@@ -45,10 +45,10 @@ where
     M: AsyncFnOnce(Platform) -> R + 'static,
     R: Outcome + 'static,
 {
-    heap::claim(start);
     // Joined, the kernel's own logger is there already.
     #[cfg(any(elone_contained, not(target_os = "none")))]
     crate::logger::install(start.verbosity);
+    heap::claim(start);
     // Leaked: it ends with the machine, and a task needs what lives as long as the program.
     let status: &'static Cell<Option<u8>> = Box::leak(Box::new(Cell::new(None)));
     run::until(start, status, async move |platform| {

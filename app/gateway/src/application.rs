@@ -1,15 +1,26 @@
 //! The service on an Elone machine: from the platform to tasks that listen on port 80.
 
-use elone::gate::Level;
+use elone::gate::{Level, Protection};
 use elone::net::Net;
 use elone::{Platform, info};
 use gateway::Gateway;
 use gateway::attend::{LIMIT, SPARE, attend};
-use gateway::machine::{About, Configured, Heap, Machine, Network, Past};
+use gateway::machine::{About, Configured, Heap, Machine, Network, Past, Protections};
 use gateway::turnstile::Turnstile;
 
 /// HTTP (RFC 9110, section 4.2.1).
 const PORT: u16 = 80;
+
+/// What may protect the machine, by name.
+static NAMES: [&str; Protection::ALL.len()] = {
+    let mut names = [""; Protection::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Protection::ALL[index].name();
+        index += 1;
+    }
+    names
+};
 
 /// Serves until the machine's owner asks for the end.
 ///
@@ -42,6 +53,7 @@ impl Elone {
         let about = About {
             entered_at: name(machine.entered_at),
             running_at: name(machine.application_at),
+            protections: Protections { names: &NAMES, in_force: machine.protections.bits() },
             hypervisor: machine.hypervisor,
             board: machine.board,
             core: machine.core,

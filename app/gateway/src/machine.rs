@@ -19,6 +19,28 @@ pub trait Machine {
     fn date(&self) -> Option<u64>;
 }
 
+/// What protects the machine and the application, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Protections {
+    /// All that there can be.
+    pub names: &'static [&'static str],
+    /// Which of them are in force: a bit each, in that order.
+    pub in_force: u32,
+}
+
+impl Protections {
+    /// One by its index, and whether it is in force; `None` behind the last.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<(&'static str, bool)> {
+        self.names.get(index).map(|name| (*name, self.in_force >> index & 1 == 1))
+    }
+
+    /// The names of those in force.
+    pub fn in_force(&self) -> impl Iterator<Item = &'static str> {
+        (0..).map_while(|index| self.get(index)).filter(|(_, is_up)| *is_up).map(|(name, _)| name)
+    }
+}
+
 /// What the machine is.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
@@ -26,6 +48,8 @@ pub struct About {
     pub entered_at: &'static str,
     /// The level at which the application runs, as in `EL1`.
     pub running_at: &'static str,
+    /// What protects the machine and the application.
+    pub protections: Protections,
     /// The hypervisor's name; `none`; `unknown`.
     pub hypervisor: &'static str,
     /// The machine's name.

@@ -102,7 +102,7 @@ fn the_report_says_what_the_page_says() {
     let expected = concat!(
         r#"{"version":"Elone 9.8.7","machine":{"board":"linux,dummy-virt","core":"Cortex-A72","#,
         r#""interrupt_controller":"GICv3","hypervisor":"<KVM & \"friends\">","entered_at":"EL2","#,
-        r#""running_at":"EL1","memory":134217728},"uptime":0.000,"time":1795347000,"#,
+        r#""running_at":"EL1","protections":["w^x","sealed-tables"],"memory":134217728},"uptime":0.000,"time":1795347000,"#,
         r#""restarts":0,"faults":0,"last_fault":null,"#,
         r#""network":{"address":"10.0.2.15","gateway":"10.0.2.2","mac":"52:54:00:12:34:56","#,
         r#""configured":"dhcp","received":4711,"sent":1174},"#,
@@ -135,6 +135,8 @@ fn the_metrics_are_prometheus_text() {
     assert_eq!(value("elone_net_received_frames_total"), Some(4711.0));
     assert_eq!(value("elone_reading{sensor=\"a/b\",unit=\"\\\"\\\\ \"}"), Some(2.5));
     assert_eq!(value("elone_reading{sensor=\"c\",unit=\"\"}"), Some(-1e300));
+    assert_eq!(value("elone_protection{name=\"w^x\"}"), Some(1.0));
+    assert_eq!(value("elone_protection{name=\"heap-tags\"}"), Some(0.0));
     let info = samples.keys().find(|name| name.starts_with("elone_info{")).unwrap();
     assert!(info.contains("hypervisor=\"<KVM & \\\"friends\\\">\""), "{info}");
     assert_eq!(value(info), Some(1.0));

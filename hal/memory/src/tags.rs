@@ -90,6 +90,25 @@ pub unsafe fn write(start: *mut u8, length: usize, tag: u8) {
     }
 }
 
+/// Whether the memory at `start`, four granules of it, keeps a tag for each: tries it, and leaves tags
+/// of its own behind. An emulator can say that it has tags, and have one for a page (QEMU 7.2 and its
+/// contemporaries do); what is mapped otherwise keeps none.
+///
+/// # Safety
+/// As for [`write`].
+#[must_use]
+pub unsafe fn are_kept(start: *mut u8) -> bool {
+    const TRIED: [u8; 4] = [3, 5, 6, 9];
+    let granules =
+        || TRIED.iter().zip(0..).map(|(tag, at)| (*tag, start.wrapping_add(at * GRANULE)));
+    for (tag, granule) in granules() {
+        // SAFETY: the caller's.
+        unsafe { write(granule, GRANULE, tag) };
+    }
+    // SAFETY: the caller's.
+    granules().all(|(tag, granule)| unsafe { read(granule) } == tag)
+}
+
 /// Does `work` with tag checks off (`PSTATE.TCO`), and turns them on afterwards, whether they were or
 /// not. For an allocator's own data, which lies between blocks of any tag. An exception in between
 /// keeps the state, as all of `PSTATE`.

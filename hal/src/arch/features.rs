@@ -83,6 +83,9 @@ impl Features {
         }
         if !wanted(Protection::WriteXorExecute) {
             control &= !WXN;
+            // SAFETY: more may be done from here on, nothing less; at once, as the next instruction at
+            // the image's new place is in memory that is writable then.
+            unsafe { asm!("msr sctlr_el1, {}", in(reg) control, options(nostack)) };
         }
         if self.signed_returns {
             control |= ENABLE_IA;

@@ -89,6 +89,12 @@ impl Debugger {
         &self.arguments
     }
 
+    /// Those of them that connect it, without the script.
+    pub(crate) fn connecting(&self) -> &[String] {
+        let script = self.arguments.iter().position(|argument| argument == "-x");
+        self.arguments.split_at(script.unwrap_or(self.arguments.len())).0
+    }
+
     /// The debugger that is installed here, if one is.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
@@ -151,7 +157,8 @@ mod tests {
         let debugger = Debugger::new(&image, Path::new("/a b"), "127.0.0.1:1").unwrap();
         let line = debugger.to_string();
         let arguments = line.split_once(' ').unwrap().1;
-        let expected = r" -ex 'set substitute-path elone /a b' -ex 'target remote 127.0.0.1:1' -x '";
+        let expected =
+            r" -ex 'set substitute-path elone /a b' -ex 'target remote 127.0.0.1:1' -x '";
         assert!(arguments.contains(expected), "{arguments}");
         let mut shell = Command::new("sh");
         let output = shell.args(["-c", &format!("printf '%s\\n' {arguments}")]).output().unwrap();

@@ -19,6 +19,7 @@ mod ending;
 mod forward;
 mod guest;
 mod http;
+mod kernel_map;
 mod machine;
 mod net;
 mod qmp;

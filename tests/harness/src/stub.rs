@@ -34,6 +34,7 @@ impl Stub {
         let port: String = port.chars().take_while(char::is_ascii_digit).collect();
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port.parse()?))?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
         let mut stub = Self(BufReader::new(stream));
         // The emulator stops it when the connection is there, and answers only then.
         stub.expect_ok("Qqemu.PhyMemMode:1")?;

@@ -86,7 +86,8 @@ pub(super) fn names(elf: &[u8]) -> Result<Vec<String>> {
 fn patched(image: &[u8], offset: u64, left_out: Protections) -> Result<Vec<u8>> {
     let mut image = image.to_vec();
     let offset = usize::try_from(offset)?;
-    let word = image.get_mut(offset..offset + 4).context("the word lies outside of the image")?;
+    let word = image.get_mut(offset..).and_then(|rest| rest.get_mut(..4));
+    let word = word.context("the word lies outside of the image")?;
     ensure!(
         word == [0; 4],
         "at {offset:#x} the image has {word:02x?}, not the word that says nothing"

@@ -13,6 +13,8 @@
 use core::alloc::Layout;
 use core::fmt;
 
+use super::raw;
+
 /// The bytes of a header.
 pub(super) const HEADER: usize = 16;
 /// The bytes of a canary.
@@ -47,18 +49,20 @@ impl Plan {
     /// A block between a header and a canary; `None` for one that no memory could hold.
     #[inline]
     pub(super) fn guarded(layout: Layout) -> Option<Self> {
-        // An alignment is a power of two, so what is the larger of two is a multiple of the other.
+        // An alignment is a power of two, so what is the larger of two is a multiple of the other. A
+        // layout's size and alignment are at most `isize::MAX`, so their sum does not wrap.
         let offset = layout.align().max(HEADER);
-        let bytes = layout.size().checked_add(offset + CANARY)?;
-        let backing = Layout::from_size_align(bytes, offset).ok()?;
+        let bytes = layout.size() + offset + CANARY;
+        let backing = raw::layout(layout, HEADER, bytes)?;
         Some(Self { backing, offset, size: layout.size() })
     }
 
     /// A block of whole granules (16 bytes), of which each has a tag.
     #[inline]
     pub(super) fn tagged(layout: Layout) -> Option<Self> {
-        let bytes = layout.size().checked_next_multiple_of(GRANULE)?;
-        let backing = Layout::from_size_align(bytes, layout.align().max(GRANULE)).ok()?;
+        // As above: at most `isize::MAX` and a granule.
+        let bytes = layout.size().next_multiple_of(GRANULE);
+        let backing = raw::layout(layout, GRANULE, bytes)?;
         Some(Self { backing, offset: 0, size: layout.size() })
     }
 }

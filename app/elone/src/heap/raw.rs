@@ -7,6 +7,7 @@
 //! [`Block::given_back`] under its conditions, the safe methods are.
 #![expect(unsafe_code, reason = "an allocator's memory has no type")]
 
+use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use talc::base::Talc;
@@ -16,6 +17,20 @@ use talc::source::Manual;
 use super::block::{CANARY, HEADER, POISON, Plan, poisoned};
 
 const WORD: usize = size_of::<u64>();
+
+/// A layout of so many bytes, at least as strictly aligned as another and to `align`, which is a power
+/// of two; `None` for one that no memory could hold. The checks of the standard constructor, without
+/// those that a layout has passed already: this is in the path of every allocation.
+#[inline(always)]
+pub(super) const fn layout(like: Layout, align: usize, bytes: usize) -> Option<Layout> {
+    debug_assert!(align.is_power_of_two());
+    let align = if like.align() > align { like.align() } else { align };
+    if bytes > isize::MAX.unsigned_abs() - (align - 1) {
+        return None;
+    }
+    // SAFETY: both alignments are powers of two, and `bytes` rounded up is no more than `isize::MAX`.
+    Some(unsafe { Layout::from_size_align_unchecked(bytes, align) })
+}
 
 /// Memory that talc has given out.
 #[derive(Debug)]

@@ -6,9 +6,9 @@
 //! before, are certain to fault. When it is freed its memory gets another tag at once. One that has
 //! been reused more than once has the old tag again with a probability of one in twelve or so.
 //!
-//! What is behind a block, the allocator's own word, has a tag that no block has. Nor has a pointer
-//! without a tag that of any block, or of what is between them: what was not obtained here leads
-//! nowhere in here. So the allocator itself works with checks off.
+//! What is behind a block, the allocator's own word, has a tag that no block has, and no pointer
+//! without a tag either. (Whether such a pointer is checked at all is for who sets up the core:
+//! `TCR_EL1.TCMA0` and `TCMA1`.) So the allocator itself works with checks off.
 //!
 //! Tags are for granules of 16 bytes. Where the checks are in force too, the rest of a block's last
 //! granule holds a pattern that is looked at when the block is given back.
@@ -56,6 +56,7 @@ pub(super) struct Tags<I> {
 }
 
 /// A pointer's address without its tag, and the tag.
+#[expect(clippy::cast_possible_truncation, reason = "a field of 4 bits, masked")]
 pub(super) const fn parted(address: usize) -> (usize, u8) {
     let tag = (address >> SHIFT) as u8 & 0xf;
     (address & !(0xf << SHIFT) | (natural(address) as usize) << SHIFT, tag)

@@ -57,7 +57,7 @@ unsafe impl GlobalAlloc for Global {
 #[cold]
 fn end(finding: Finding, user: Option<*mut u8>) -> ! {
     if let (Wrong::Tag, Some(user)) = (finding.wrong, user) {
-        calls::report(finding.wrong.words());
+        calls::report("heap: a block was freed twice, or never was one: it has another tag");
         // SAFETY: of one byte, whatever it holds; where it is not to be read, the application ends.
         let _ = unsafe { user.read_volatile() };
     }
@@ -68,8 +68,9 @@ fn end(finding: Finding, user: Option<*mut u8>) -> ! {
 pub(crate) fn claim(start: &Start) {
     let in_force = start.machine.protections;
     let checked = in_force.has(Protection::HeapChecks);
+    let tagged = in_force.has(Protection::HeapTags) && tags_are_kept(start);
     HEAP.with(|heap| {
-        if in_force.has(Protection::HeapTags) {
+        if tagged {
             heap.tag_by(Core, if checked { Rest::Checked } else { Rest::Left });
         } else if checked {
             heap.check_by(key(start));
@@ -81,6 +82,21 @@ pub(crate) fn claim(start: &Start) {
             unsafe { heap.claim(base, range.length) };
         }
     });
+}
+
+/// Whether the heap's memory keeps the tags that it is given. Where it does not, they would end a
+/// program in which nothing is wrong.
+fn tags_are_kept(start: &Start) -> bool {
+    let kept = start.heap.iter().all(|range| {
+        let base = core::ptr::with_exposed_provenance_mut(range.start);
+        // SAFETY: tags are in force, so the core has them; the range is whole pages of the
+        // application's own memory (`Start::heap`), which nobody uses yet.
+        unsafe { tags::are_kept(base) }
+    });
+    if !kept {
+        log::warn!("the heap's memory keeps no tags: the heap is not guarded by them");
+    }
+    kept
 }
 
 /// The key of this life's blocks. Where the machine has no entropy at all, it is what differs from

@@ -75,6 +75,14 @@ impl<I: super::tags::Instructions> Bench<I> {
     }
 }
 
+/// Changes one byte of the heap's memory.
+fn change(place: *mut u8) {
+    // SAFETY: of the heap's memory, which is what is tested.
+    let byte = unsafe { place.read() };
+    // SAFETY: as above.
+    unsafe { place.write(byte ^ 0x55) };
+}
+
 fn bytes(size: usize) -> Layout {
     Layout::from_size_align(size, 8).unwrap()
 }

@@ -20,6 +20,8 @@ pub struct Metrics<'g, M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Info,
+    /// By index.
+    Protection(usize),
     LastFault,
     Responses,
     Plain(usize),
@@ -49,8 +51,19 @@ impl<'g, M: Machine> Metrics<'g, M> {
         self.part = match self.part {
             Part::Info => {
                 self.info(output)?;
-                Part::LastFault
+                let help = "Whether a protection is in force, 1 or 0.";
+                heading(output, "elone_protection", "gauge", help)?;
+                Part::Protection(0)
             }
+            Part::Protection(index) => match self.gateway.machine.about().protections.get(index) {
+                Some((name, is_in_force)) => {
+                    output.write_str("elone_protection{name=")?;
+                    label(output, name)?;
+                    writeln!(output, "}} {}", u8::from(is_in_force))?;
+                    Part::Protection(index + 1)
+                }
+                None => Part::LastFault,
+            },
             Part::LastFault => {
                 self.last_fault(output)?;
                 Part::Responses

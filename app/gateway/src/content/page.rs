@@ -77,6 +77,11 @@ impl<'g, M: Machine> Page<'g, M> {
             "restarts" => output.decimal(past.restarts),
             "faults" => output.decimal(past.faults),
             "last_fault" => output.escaped(past.class().unwrap_or("not known")),
+            "protections" => {
+                let mut names = about.protections.in_force();
+                output.escaped(names.next().unwrap_or("none"))?;
+                names.try_for_each(|name| write!(output, " {name}"))
+            }
             "memory" => write!(output, "{}", Size(about.memory)),
             "heap" => match machine.heap() {
                 Some(heap) => write!(output, "{} of {}", Size(heap.used), Size(heap.size)),

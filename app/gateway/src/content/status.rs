@@ -51,10 +51,15 @@ impl<M: Machine> StatusReport<'_, M> {
             output.write_str(name)?;
             output.quoted(value)?;
         }
+        output.write_str(",\"protections\":[")?;
+        for (index, name) in about.protections.in_force().enumerate() {
+            output.write_str(if index == 0 { "" } else { "," })?;
+            output.quoted(name)?;
+        }
         let milliseconds = self.gateway.uptime();
         write!(
             output,
-            ",\"memory\":{}}},\"uptime\":{}.{:03},\"time\":{}",
+            "],\"memory\":{}}},\"uptime\":{}.{:03},\"time\":{}",
             about.memory,
             milliseconds / 1000,
             milliseconds % 1000,

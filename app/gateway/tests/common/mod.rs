@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use gateway::Gateway;
 use gateway::http::{self, Buffers};
-use gateway::machine::{About, Configured, Heap, Machine, Network, Past};
+use gateway::machine::{About, Configured, Heap, Machine, Network, Past, Protections};
 
 use response::Response;
 use wire::{Stream, Wire};
@@ -32,6 +32,7 @@ pub struct Fake {
 const ABOUT: About = About {
     entered_at: "EL2",
     running_at: "EL1",
+    protections: Protections { names: &["w^x", "heap-tags", "sealed-tables"], in_force: 0b101 },
     hypervisor: "<KVM & \"friends\">",
     board: "linux,dummy-virt",
     core: "Cortex-A72",

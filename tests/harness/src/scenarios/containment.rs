@@ -1,14 +1,16 @@
 //! What a contained application cannot reach, and that a kernel which it asks for anything at all
 //! stands (HARDENING, row 14).
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::kernel_map::KernelMap;
 use crate::scenario::scenarios;
-use crate::{Context, Ending, Guest, Network, Scenario};
+use crate::stub::Stub;
+use crate::{Context, Ending, Guest, Machine, Network, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["containment":
     Quick el0_reaches_nothing in Contained,
@@ -17,6 +19,8 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["containment":
     Quick the_attacks_are_real in Joined,
     Quick the_time_needs_no_call in Contained,
     Quick lives_begin_alike in Contained,
+    Quick lives_are_elsewhere in Contained,
+    Quick lives_are_elsewhere_without_entropy in Contained,
     Quick a_hundred_thousand_random_calls_end_nothing in Contained,
     Long millions_of_random_calls_end_nothing in Contained,
 ];
@@ -25,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// For millions of calls.
 const LONG: Duration = Duration::from_secs(900);
 
-/// Where a kernel's image is linked.
-const IMAGE: u64 = 0xffff_ff80_0000_0000;
+/// Where the emulator's loader puts an image that may lie anywhere (QEMU, hw/arm/boot.c).
+const LOADED: u64 = 0x4020_0000;
 
 /// Attacks by an instruction that EL0 does not have (Arm ARM, section C5.2).
 const UNDEFINED: &[&str] = &[
@@ -190,18 +194,52 @@ fn the_attacks_are_real(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Boots the attacks, and tells each life that asks where the kernel is.
 fn attack(context: &Context, board: &str, setting: &str) -> Result<Ending> {
-    let end = image_end(&context.image("el0_reaches_nothing")?)?;
+    const QUESTION: &str = "where is the kernel?";
+    let image = context.image("el0_reaches_nothing")?;
     let machine = context.machine(board, "el0_reaches_nothing")?.setting(setting);
-    machine.setting(&format!("app.end={end:x}")).boot()?.ending(PATIENCE)
+    let mut guest = Stub::offered_by(machine).boot()?;
+    guest.wait_for(QUESTION, PATIENCE)?;
+    let mut stub = Stub::stop(&mut guest)?;
+    let map = KernelMap::read(&mut stub, &image, LOADED)?;
+    stub.leave()?;
+    let answer = answer(&map).with_context(|| format!("{map:x?}"))?;
+    guest.type_in(answer.as_bytes())?;
+    while guest.wait_for(QUESTION, PATIENCE).is_ok() {
+        if guest.type_in(answer.as_bytes()).is_err() {
+            break; // it has ended, for a reason that it may have said
+        }
+    }
+    guest.ending(PATIENCE)
 }
 
-/// Where an image ends in the kernel's addresses: its header says how large it is (Linux,
-/// Documentation/arch/arm64/booting.rst).
-fn image_end(image: &Path) -> Result<u64> {
-    let header = fs::read(image)?;
-    let size = header.get(16..24).and_then(|size| size.try_into().ok());
-    Ok(IMAGE + u64::from_le_bytes(size.context("the image is too short for a header")?))
+/// What is where, as the attacks read it: the image's header (which is not there any more), text and
+/// data, the tables, the top of the stack, RAM, a device.
+fn answer(map: &KernelMap) -> Result<String> {
+    const IMAGE: std::ops::Range<u64> = 1..128;
+    const STACKS: std::ops::Range<u64> = 128..192;
+    const RAM: std::ops::Range<u64> = 192..320;
+    const DEVICES: std::ops::Range<u64> = 384..432;
+    const TABLES: std::ops::Range<u64> = 480..508;
+    let text = map.within(IMAGE).find(|part| part.runs).context("no text is mapped")?;
+    let data = map.within(IMAGE).find(|part| part.writes).context("no data is mapped")?;
+    let tables = map.within(TABLES).next().context("no table is mapped")?;
+    let stack = map.within(STACKS).last().context("no stack is mapped")?;
+    let ram = map.within(RAM).next().context("no RAM is mapped")?;
+    let device = map.within(DEVICES).next().context("no device is mapped")?;
+    ensure!(!text.writes && !data.runs, "what runs can be written");
+    let header = text.at.start - 4096;
+    let numbers = [
+        header,
+        text.at.start,
+        data.at.end - 64,
+        tables.at.start,
+        stack.at.end,
+        ram.at.start,
+        device.at.start,
+    ];
+    Ok(numbers.map(|number| format!("{number:x} ")).concat() + "\n")
 }
 
 /// With `-icount` time is made of instructions: a thousand looks at the clock take fewer of them
@@ -219,6 +257,54 @@ fn lives_begin_alike(context: &Context) -> Result<()> {
     ensure!(ending.status == Some(0), "{ending}"); // after three deaths
     ensure!(ending.console.contains("3 lives began as the first did"), "{ending}");
     Ok(())
+}
+
+/// Every life has everything somewhere else; an address that one life used is the next one's end.
+fn lives_are_elsewhere(context: &Context) -> Result<()> {
+    let ending = lead_lives(context.machine("qemu-virt", "lives_are_elsewhere")?)?;
+    ensure!(!ending.console.contains("it can be guessed where"), "there is entropy: {ending}");
+    lead_lives(context.machine("qemu-virt-max", "lives_are_elsewhere")?)?;
+    Ok(())
+}
+
+/// The same where nothing gives a seed, which is said.
+fn lives_are_elsewhere_without_entropy(context: &Context) -> Result<()> {
+    let machine = context.machine("qemu-virt", "lives_are_elsewhere")?;
+    let machine = machine.argument("-machine").argument("dtb-randomness=off");
+    let ending = lead_lives(machine)?;
+    let said = ending.console.matches("it can be guessed where the application has what").count();
+    ensure!(said == 1, "it is said {said} times that places can be guessed: {ending}");
+    Ok(())
+}
+
+fn lead_lives(machine: Machine) -> Result<Ending> {
+    const LIVES: usize = 41;
+    let machine = machine.setting("fault-limit=none").setting(&format!("app.lives={LIVES}"));
+    let ending = machine.boot()?.ending(PATIENCE)?;
+    ensure!(ending.status == Some(0) && !ending.console.contains("SURVIVED"), "{ending}");
+    let places =
+        ending.console.lines().filter_map(|line| line.split_once(": it is at ")).map(|at| at.1);
+    let places: Vec<Vec<&str>> = places.map(|line| line.split(' ').collect()).collect();
+    ensure!(places.len() == LIVES, "{} lives of {LIVES}: {ending}", places.len());
+    for kind in 0..places[0].len() {
+        let all: HashSet<_> = places.iter().filter_map(|life| life.get(kind)).collect();
+        ensure!(all.len() == LIVES, "{} places of {LIVES} for the {kind}th: {ending}", all.len());
+    }
+    // One life leaves an address that is good, the next one uses it.
+    let left = ending.console.lines().filter(|line| line.starts_with("  said: "));
+    let left: Vec<_> =
+        left.filter_map(|line| line.split_once(" was at 0x")).map(|at| at.1).collect();
+    let faults: Vec<_> = ending.console.lines().filter(|line| line.starts_with("FAULT ")).collect();
+    ensure!(left.len() == LIVES / 2 && faults.len() == LIVES - 1, "{left:?}: {ending}");
+    for (address, pair) in left.iter().zip(faults.chunks(2)) {
+        let address =
+            u64::from_str_radix(address.trim_end(), 16).with_context(|| ending.to_string())?;
+        ensure!(pair[0].starts_with("FAULT class=panic "), "{}", pair[0]);
+        let there = pair[1].contains(&format!(" far={address:#018x} "));
+        let refused = pair[1].starts_with("FAULT class=read-abort ") && there;
+        ensure!(refused, "{} after an address was left: {address:#x}", pair[1]);
+    }
+    Ok(ending)
 }
 
 fn a_hundred_thousand_random_calls_end_nothing(context: &Context) -> Result<()> {

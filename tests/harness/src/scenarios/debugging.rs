@@ -70,12 +70,14 @@ fn a_breakpoint_in_the_kernel_stops_there(context: &Context) -> Result<()> {
 /// cannot be written to set a breakpoint: the core's own have to do.
 fn a_breakpoint_before_the_tables_are_on_stops_there(context: &Context) -> Result<()> {
     let sitting = Sitting::new(context)?;
-    let said = sitting.run(&[
+    let script = context.image(UNIKERNEL)?.with_extension("gdb");
+    let said = sitting.run_from_the_first_instruction(&[
         &format!("hbreak *{ENTRY:#x}"),
-        "hbreak elone_kernel::boot::start",
         "continue",
         // The header's first instruction: a branch over the header.
         "x/i $pc",
+        &format!("source {}", script.display()),
+        "hbreak elone_kernel::boot::start",
         "continue",
         "backtrace",
     ])?;
@@ -111,9 +113,18 @@ impl<'a> Sitting<'a> {
         Ok(Self { context, debugger, machine })
     }
 
-    /// Has the debugger do `commands`, then lets the machine run to its end, which must be a good
-    /// one. Returns what the debugger said.
+    /// Has the debugger go to where the image has moved and do `commands`, then lets the machine run
+    /// to its end, which must be a good one. Returns what the debugger said.
     fn run(self, commands: &[&str]) -> Result<String> {
+        self.do_all(commands, Debugger::arguments)
+    }
+
+    /// The same, from where the machine begins.
+    fn run_from_the_first_instruction(self, commands: &[&str]) -> Result<String> {
+        self.do_all(commands, Debugger::connecting)
+    }
+
+    fn do_all(self, commands: &[&str], first: impl Fn(&Debugger) -> &[String]) -> Result<String> {
         let Self { context, debugger, machine } = self;
         let mut guest = machine.boot()?;
         let devices = guest.qmp()?.execute("query-chardev", json!({}))?.to_string();
@@ -126,7 +137,7 @@ impl<'a> Sitting<'a> {
         let address = format!("127.0.0.1:{port}");
         let told = Debugger::new(&context.image(UNIKERNEL)?, root(context)?, &address)?;
         let mut command = Command::new(debugger);
-        command.args(["-nx", "-batch"]).args(told.arguments()).arg("-x").arg(&script);
+        command.args(["-nx", "-batch"]).args(first(&told)).arg("-x").arg(&script);
         let said = within(&mut command, &context.scratch.join("debugger.txt"))?;
 
         let ending: Ending = guest.ending(PATIENCE).with_context(|| format!("after {said}"))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::scenario::scenarios;
-use crate::{Context, Ending, Scenario};
+use crate::{Context, Ending, LeftOut, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["heap":
     Quick blocks_keep_what_they_hold,
@@ -15,6 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["heap":
     Quick a_write_after_free_is_found,
     Quick a_double_free_is_found,
     Quick a_free_of_no_block_is_found,
+    Quick memory_without_tags_is_checked,
     Quick tagged_memory_faults_at_once,
     Quick a_tagged_block_is_freed_once,
     Quick an_overrun_within_a_granule_is_found,
@@ -27,6 +28,9 @@ const TAGGED: &str = "qemu-virt-mte";
 /// Of a byte, of less than a header, of what fills its granules, of more than is poisoned, and of more
 /// than waits.
 const SIZES: [usize; 5] = [1, 9, 48, 1_000, 70_000];
+
+/// What is said where an emulator has tags in name only, as QEMU 7.2 has.
+const NO_TAGS: &str = "the heap's memory keeps no tags";
 
 fn blocks_keep_what_they_hold(context: &Context) -> Result<()> {
     for (board, guard) in [(CHECKED, "heap-checks"), (TAGGED, "heap-tags")] {
@@ -63,6 +67,17 @@ fn a_free_of_no_block_is_found(context: &Context) -> Result<()> {
     found(context, "wild-free", 48, "has no valid header")
 }
 
+/// Where the core has tags, but the memory keeps none, the heap is guarded as on any other core.
+fn memory_without_tags_is_checked(context: &Context) -> Result<()> {
+    let ending = run(context, TAGGED, "overrun", 48)?;
+    if !ending.console.contains(NO_TAGS) {
+        return Err(LeftOut("this emulator's memory keeps tags".to_owned()).into());
+    }
+    ending.expect_fault(&["class=panic"])?;
+    ensure!(ending.console.contains("was overrun"), "{ending}");
+    run(context, TAGGED, "nothing", 48)?.expect_status(0)
+}
+
 /// By the core, at the access itself, at the address where it was: with the tag that the pointer has.
 fn tagged_memory_faults_at_once(context: &Context) -> Result<()> {
     for (what, size, at) in [
@@ -73,7 +88,7 @@ fn tagged_memory_faults_at_once(context: &Context) -> Result<()> {
         ("read-after-free", 48, 0),
         ("write-after-free", 70_000, 1),
     ] {
-        let ending = run(context, TAGGED, what, size)?;
+        let ending = tagged(context, what, size)?;
         let block = block(&ending)?;
         let far = format!("far={:#018x}", block.wrapping_add_signed(at));
         ending.expect_fault(&["class=tag-check", &far])?;
@@ -84,13 +99,13 @@ fn tagged_memory_faults_at_once(context: &Context) -> Result<()> {
 }
 
 fn a_tagged_block_is_freed_once(context: &Context) -> Result<()> {
-    let ending = run(context, TAGGED, "double-free", 48)?;
+    let ending = tagged(context, "double-free", 48)?;
     ending.expect_fault(&["class=tag-check"])?;
     ensure!(
         ending.console.contains("said: ") && ending.console.contains("freed twice"),
         "{ending}"
     );
-    let ending = run(context, TAGGED, "wild-free", 48)?;
+    let ending = tagged(context, "wild-free", 48)?;
     ending.expect_fault(&["class=panic"])?;
     ensure!(ending.console.contains("of another size or alignment"), "{ending}");
     Ok(())
@@ -98,11 +113,23 @@ fn a_tagged_block_is_freed_once(context: &Context) -> Result<()> {
 
 /// No tag tells where a block ends within its last 16 bytes; the checks do, when it is freed.
 fn an_overrun_within_a_granule_is_found(context: &Context) -> Result<()> {
-    let ending = run(context, TAGGED, "overrun", 41)?;
+    let ending = tagged(context, "overrun", 41)?;
     ending.expect_fault(&["class=panic"])?;
     ensure!(ending.console.contains("heap: block of 41 bytes at 0x"), "{ending}");
     ensure!(ending.console.contains("was overrun"), "{ending}");
     Ok(())
+}
+
+/// Does it on a core with tags, if the emulator has a tag for each granule.
+fn tagged(context: &Context, what: &str, size: usize) -> Result<Ending> {
+    let ending = run(context, TAGGED, what, size)?;
+    if ending.console.contains(NO_TAGS) {
+        return Err(LeftOut(
+            "this emulator's memory keeps no tags (QEMU 8 and later do)".to_owned(),
+        )
+        .into());
+    }
+    Ok(ending)
 }
 
 /// Does it on a core without tags: the application ends by a panic that says what and where.

@@ -78,7 +78,7 @@ fn a_deep_recursion_is_reported(context: &Context) -> Result<()> {
     let ending = run(context, "stack_overflow_is_reported", &["app.how=recursion"])?;
     ending.expect_fault(&["class=stack-overflow"])?;
     ensure!(ending.console.contains("the stack overflowed"), "{ending}");
-    backtrace(context, &ending)
+    backtrace(&ending)
 }
 
 fn a_large_frame_is_reported(context: &Context) -> Result<()> {
@@ -89,7 +89,7 @@ fn a_large_frame_is_reported(context: &Context) -> Result<()> {
 fn an_undefined_instruction_is_reported(context: &Context) -> Result<()> {
     let ending = run(context, "faults_are_named", &["app.what=undefined"])?;
     ending.expect_fault(&["class=undefined-instruction"])?;
-    backtrace(context, &ending)
+    backtrace(&ending)
 }
 
 fn a_supervisor_call_is_reported(context: &Context) -> Result<()> {
@@ -120,17 +120,22 @@ fn panics(context: &Context, what: &str, words: &str) -> Result<()> {
     let ending = run(context, "faults_are_named", &[what])?;
     ending.expect_fault(&["class=panic"])?;
     ensure!(ending.console.contains(words), "not the reason: {ending}");
-    backtrace(context, &ending)
+    backtrace(&ending)
 }
 
 /// A report names the build and where the fault came from, in the program whose fault it was.
-fn backtrace(context: &Context, ending: &Ending) -> Result<()> {
-    let text = match context.mode() {
-        Mode::Joined => " 0xffffff80",
-        Mode::Contained => " 0x40",
+fn backtrace(ending: &Ending) -> Result<()> {
+    let number = |line: &str, word: &str| -> Option<Vec<u64>> {
+        let words = line.trim().strip_prefix(word)?.split_whitespace();
+        words.map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect()
     };
-    let line = ending.console.lines().find(|line| line.trim().starts_with("backtrace"));
-    let addresses = line.map_or(0, |line| line.matches(text).count());
+    let find = |word| ending.console.lines().find_map(|line| number(line, word));
+    let base = find("base ").and_then(|base| base.first().copied());
+    let base = base.with_context(|| format!("no base: {ending}"))?;
+    // No image has more text than that.
+    let text = base..base + (4 << 20);
+    let addresses = find("backtrace ").unwrap_or_default();
+    let addresses = addresses.iter().filter(|address| text.contains(address)).count();
     ensure!(addresses >= 2, "a backtrace of {addresses} addresses: {ending}");
     ensure!(ending.console.contains("  build "), "no build id: {ending}");
     Ok(())

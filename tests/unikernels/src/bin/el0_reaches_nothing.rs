@@ -1,6 +1,6 @@
 //! Attacks the kernel, the machine and its own protection. Contained, it makes one attack a life:
-//! each must end in a fault at the attack, and the next life makes the next one. `app.end=`
-//! (hexadecimal) is where the kernel's image ends, the top of its stack.
+//! each must end in a fault at the attack, and the next life makes the next one. Where the kernel is,
+//! no application can know: whoever tests it looks behind the curtain, and says so on the console.
 //!
 //! Joined, the same code is at EL1: the attacks that the machine outlives are made one after the
 //! other, and must come through. That shows that they are real.
@@ -17,14 +17,21 @@ use core::hint::black_box;
 use elone::gate::{DeviceClass, DeviceInfo, Level, calls};
 use elone::{Platform, info};
 
-/// Where the kernel's image is linked, what it sees of devices, and of RAM.
-const IMAGE: u64 = 0xffff_ff80_0000_0000;
-const DEVICES: u64 = 0xffff_ff80_4000_0000;
-const RAM: u64 = 0xffff_ffc0_0000_0000;
-/// Where a contained application has its heap, in the order of RAM; what it is told; its stack's end.
-const HEAP: u64 = 0x40_0000_0000;
-const TOLD: u64 = 0x1_0000_0000;
-const STACK_END: u64 = 0x2_0000_0000;
+/// Where the kernel has what, on this boot: its image's header, text and data; its tables; the top of
+/// its stack; RAM, and a device.
+struct Kernel {
+    header: u64,
+    text: u64,
+    data: u64,
+    tables: u64,
+    stack: u64,
+    ram: u64,
+    device: u64,
+}
+
+/// More than a stack has, and less than there is between any two things.
+const A_STACK: u64 = 128 << 10;
+const STACK_OF_THE_KERNEL: u64 = 32 << 12;
 
 /// `ret`.
 const RETURN: u32 = 0xd65f_03c0;
@@ -61,8 +68,9 @@ type Named = (&'static str, Attack, AtEl1);
 #[elone::main]
 async fn main(platform: Platform) {
     let contained = platform.machine().application_at == Level::El0;
-    let end = platform.setting("end").and_then(|end| u64::from_str_radix(end, 16).ok());
-    let attacks = attacks(end.unwrap_or(IMAGE + (1 << 20)), contained);
+    let Some(kernel) = ask() else { panic!("nobody says where the kernel is") };
+    let told = platform.machine().hypervisor.as_ptr().addr() as u64;
+    let attacks = attacks(&kernel, told, contained);
     if contained {
         let life = platform.past().restarts as usize;
         if let Some(&(name, attack, _)) = attacks.get(life) {
@@ -75,6 +83,31 @@ async fn main(platform: Platform) {
             make(attack.0, attack.1);
         });
     }
+}
+
+/// Asks on the console where the kernel is: seven hexadecimal numbers in one line.
+fn ask() -> Option<Kernel> {
+    let (mut line, mut length) = ([0; 256], 0);
+    info!("where is the kernel?");
+    loop {
+        length += calls::console_read(line.get_mut(length..)?);
+        if line[..length].ends_with(b"\n") {
+            break;
+        }
+        calls::wait(None);
+    }
+    let line = core::str::from_utf8(&line[..length]).ok()?;
+    let mut numbers = line.split_whitespace().map_while(|word| u64::from_str_radix(word, 16).ok());
+    let mut next = || numbers.next();
+    Some(Kernel {
+        header: next()?,
+        text: next()?,
+        data: next()?,
+        tables: next()?,
+        stack: next()?,
+        ram: next()?,
+        device: next()?,
+    })
 }
 
 fn make(name: &str, attack: Attack) {
@@ -108,24 +141,23 @@ fn buffers() -> u64 {
     }
 }
 
-fn attacks(end: u64, contained: bool) -> Vec<Named> {
+fn attacks(kernel: &Kernel, told: u64, contained: bool) -> Vec<Named> {
     let heap = Box::leak(Box::new(black_box(RETURN))) as *mut u32 as u64;
-    let stack = (&raw const end).addr() as u64;
+    let stack = (&raw const told).addr() as u64;
     let data = (&raw const DATA).addr() as u64;
     let constant = (&raw const CONSTANT).addr() as u64;
     let code = returns as extern "C" fn() as *const () as u64;
-    // The kernel's name for the heap, and text that is the kernel's: joined, they are one's own.
-    let alias = if contained { heap - HEAP + RAM } else { heap };
-    let text = if contained { IMAGE + 0x1000 } else { code };
-    // The kernel's stack grows down from the image's end; its lowest page is hardly ever reached.
-    let (kernel_stack, deepest) = (end - 256, end - (32 << 12) + 64);
-    // Below that are the other stacks with their guards, and below them the tables.
-    let (tables, kernel_data) = (end - (41 << 12) - 4096, end - (81 << 12) - 64);
+    // The kernel's name for RAM, and text that is the kernel's: joined, they are one's own.
+    let alias = if contained { kernel.ram } else { heap };
+    let text = if contained { kernel.text } else { code };
+    // Its stack grows down; its lowest page is hardly ever reached.
+    let (kernel_stack, deepest) = (kernel.stack - 256, kernel.stack - STACK_OF_THE_KERNEL + 64);
+    let (tables, kernel_data) = (kernel.tables, kernel.data);
     let mut all = alloc::vec![
         ("read-kernel-text", Read(text), Passes),
         ("write-kernel-text", Write(text), NotTried),
         ("run-kernel-text", Run(text), Passes),
-        ("read-kernel-header", Read(IMAGE), Passes),
+        ("read-kernel-header", Read(kernel.header), NotTried),
         ("read-kernel-data", Read(kernel_data), Passes),
         ("write-kernel-data", Write(kernel_data), NotTried),
         ("run-kernel-data", Run(kernel_data), NotTried),
@@ -137,18 +169,18 @@ fn attacks(end: u64, contained: bool) -> Vec<Named> {
         ("read-ram-window", Read(alias), Passes),
         ("write-ram-window", Write(alias), Passes),
         ("run-ram-window", Run(alias), NotTried),
-        ("read-device", Read(DEVICES), Passes),
-        ("write-device", Write(DEVICES), NotTried),
+        ("read-device", Read(kernel.device), Passes),
+        ("write-device", Write(kernel.device), NotTried),
         ("read-device-physical", Read(0x0900_0000), NotTried),
         ("write-device-physical", Write(0x0900_0000), NotTried),
         ("read-image-physical", Read(0x4020_0000), NotTried),
         ("run-image-physical", Run(0x4020_0000), NotTried),
-        ("read-upper-start", Read(0xffff_ff80_0000_0000), Passes),
+        ("read-upper-start", Read(0xffff_0000_0000_0000), NotTried),
         ("read-upper-end", Read(0xffff_ffff_ffff_fffc), NotTried),
         ("run-upper-end", Run(0xffff_ffff_ffff_fffc), NotTried),
-        ("read-below-upper", Read(0xffff_ff7f_ffff_fffc), NotTried),
-        ("read-above-lower", Read(0x80_0000_0000), NotTried),
-        ("write-above-lower", Write(0x80_0000_0000), NotTried),
+        ("read-below-upper", Read(0xfffe_ffff_ffff_fffc), NotTried),
+        ("read-above-lower", Read(0x1_0000_0000_0000), NotTried),
+        ("write-above-lower", Write(0x1_0000_0000_0000), NotTried),
         ("read-no-half", Read(0x8000_0000_0000_0000), NotTried),
         ("read-null", Read(0), NotTried),
         ("write-null", Write(0), NotTried),
@@ -164,9 +196,9 @@ fn attacks(end: u64, contained: bool) -> Vec<Named> {
             ("run-own-stack", Run(stack & !3), NotTried),
             ("run-own-heap", Run(heap), NotTried),
             ("run-own-buffers", Run(buffers()), NotTried),
-            ("write-what-it-is-told", Write(TOLD), NotTried),
-            ("run-what-it-is-told", Run(TOLD), NotTried),
-            ("read-above-the-stack", Read(STACK_END), NotTried),
+            ("write-what-it-is-told", Write(told & !3), NotTried),
+            ("run-what-it-is-told", Run(told & !3), NotTried),
+            ("read-above-the-stack", Read((stack & !3) + A_STACK), NotTried),
         ]);
     }
     all

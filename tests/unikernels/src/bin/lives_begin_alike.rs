@@ -8,9 +8,10 @@ use core::arch::asm;
 
 use elone::{Platform, info};
 
-/// The lowest address of the stack (kernel, `contained::layout`), and how much of it from there on is
-/// looked at: so little that nothing has been there when this begins.
-const STACK: usize = 0x2_0000_0000 - (128 << 10);
+/// How far below what is in use the stack is looked at, and how much of it from there on: so much less
+/// than its 128 KiB (kernel, `contained::layout`) that all of it is there, and so far down that nothing
+/// has been there when this begins.
+const BELOW: usize = 100 << 10;
 const LOOKED_AT: usize = 64 << 10;
 const WORDS: usize = LOOKED_AT / size_of::<u64>();
 const LEFT: u64 = 0x1ef7_be41_1ef7_be41;
@@ -18,14 +19,16 @@ const LEFT: u64 = 0x1ef7_be41_1ef7_be41;
 #[elone::main]
 async fn main(platform: Platform) -> Result<(), &'static str> {
     let times = platform.setting("times").and_then(|times| times.parse().ok()).unwrap_or(1);
-    if count(0) != WORDS {
+    let here = 0_usize;
+    let stack = (&raw const here).expose_provenance() - BELOW;
+    if count(stack, 0) != WORDS {
         return Err("something is on the stack");
     }
     if register() != 0 {
         return Err("something is in the register");
     }
-    leave();
-    if count(LEFT) != WORDS || register() != LEFT {
+    leave(stack);
+    if count(stack, LEFT) != WORDS || register() != LEFT {
         return Err("nothing can be left");
     }
     if platform.past().restarts >= times {
@@ -35,16 +38,16 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
     panic!("life {} is over", platform.past().restarts);
 }
 
-/// How many of the stack's last words are `word`.
-fn count(word: u64) -> usize {
-    let stack = core::ptr::with_exposed_provenance::<u64>(STACK);
+/// How many of the words from `stack` on are `word`.
+fn count(stack: usize, word: u64) -> usize {
+    let stack = core::ptr::with_exposed_provenance::<u64>(stack);
     // SAFETY: mapped for as long as this runs, aligned, and far below all that is in use.
     (0..WORDS).filter(|&at| unsafe { stack.add(at).read_volatile() } == word).count()
 }
 
-/// Fills the stack's last words and the register.
-fn leave() {
-    let stack = core::ptr::with_exposed_provenance_mut::<u64>(STACK);
+/// Fills the words from `stack` on, and the register.
+fn leave(stack: usize) {
+    let stack = core::ptr::with_exposed_provenance_mut::<u64>(stack);
     for at in 0..WORDS {
         // SAFETY: as above.
         unsafe { stack.add(at).write_volatile(LEFT) };

@@ -24,14 +24,14 @@ impl Live {
     fn fill(&self) {
         for at in 0..self.layout.size() {
             // SAFETY: the block is live.
-            unsafe { self.user.add(at).write(self.byte(at)) };
+            unsafe { self.user.wrapping_add(at).write(self.byte(at)) };
         }
     }
 
     /// Whether the first `length` bytes are what was written.
     fn holds(&self, length: usize) -> bool {
         // SAFETY: the block is live.
-        (0..length).all(|at| unsafe { self.user.add(at).read() } == self.byte(at))
+        (0..length).all(|at| unsafe { self.user.wrapping_add(at).read() } == self.byte(at))
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -130,11 +130,6 @@ impl Sequence {
         }
         Ok(user.addr())
     }
-}
-
-fn change(place: *mut u8) {
-    // SAFETY: of the heap's memory, which is what is tested.
-    unsafe { place.write(place.read() ^ 0x55) };
 }
 
 fn nothing_is_found(guard: fn(&mut Heap<Never>, usize)) {

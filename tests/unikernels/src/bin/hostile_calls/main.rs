@@ -20,7 +20,9 @@ use storm::{Devices, Storm};
 async fn main(platform: Platform) -> Result<(), &'static str> {
     let number = |name| platform.setting(name).and_then(|number| number.parse::<u64>().ok());
     let (seed, calls) = (number("seed").unwrap_or(1), number("calls").unwrap_or(10_000));
-    let mut storm = Storm::new(seed);
+    // Text that the kernel has written down for this application, at the beginning of all of it.
+    let told = platform.machine().hypervisor.as_ptr().addr() as u64;
+    let mut storm = Storm::new(seed, told);
     storm.blow(calls / 10, Devices::Unclaimed)?;
 
     let [Some(net), Some(disk)] = [DeviceClass::Net, DeviceClass::Block].map(claim) else {

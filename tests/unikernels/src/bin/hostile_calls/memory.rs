@@ -16,16 +16,14 @@ const CANARY: usize = 32 << 10;
 static mut FIXED: [u64; 4096] = [0; 4096];
 static CONSTANT: [u64; 8] = [0x1122_3344_5566_7788; 8];
 
-/// Where the kernel's image is, its devices, and RAM; what an application is told, and how much;
-/// where its image begins, its stack ends, and its heap begins.
-const KERNEL: u64 = 0xffff_ff80_0000_0000;
-const DEVICES: u64 = 0xffff_ff80_4000_0000;
-const RAM: u64 = 0xffff_ffc0_0000_0000;
-const TOLD: u64 = 0x1_0000_0000;
+/// Where the kernel's half begins, and how large it is; somewhere in it is its image.
+const KERNEL: u64 = 0xffff_0000_0000_0000;
+const HALF: u64 = 1 << 48;
+/// How much an application is told, from the beginning of a page on.
 const TOLD_LENGTH: u64 = 16 << 10;
-const IMAGE: u64 = 0x40_0000;
-const STACK_END: u64 = 0x2_0000_0000;
-const HEAP: u64 = 0x40_0000_0000;
+const PAGE: u64 = 4096;
+/// Less than the stack and what is unmapped below it, and more than the stack.
+const BELOW_THE_STACK: u64 = 640 << 10;
 
 /// What may be done with memory that a call names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,14 +45,18 @@ pub(crate) struct Named {
 /// The application's memory, with canaries around what calls may write to.
 pub(crate) struct Memory {
     heap: Vec<u8>,
+    /// What this application is told.
+    told: u64,
     /// A device's buffers, whoever has them at the time: where they begin, and their length. Nothing
     /// is mapped behind them.
     pub(crate) buffers: (u64, u64),
 }
 
 impl Memory {
-    pub(crate) fn new() -> Self {
-        let mut memory = Self { heap: vec![0; 2 * CANARY + SCRATCH], buffers: (0, 0) };
+    /// `told` is the address of something that this application is told at its start.
+    pub(crate) fn new(told: u64) -> Self {
+        let told = told / PAGE * PAGE;
+        let mut memory = Self { heap: vec![0; 2 * CANARY + SCRATCH], told, buffers: (0, 0) };
         for (index, byte) in memory.heap.iter_mut().enumerate() {
             *byte = canary(index);
         }
@@ -96,19 +98,19 @@ impl Memory {
             18 => near(random.next(), 0, May::Write),
             19 => near((call_site as fn() as *const ()).addr() as u64, some.min(16), May::Read),
             20 => near(CONSTANT.as_ptr().addr() as u64, (64 / size).min(some), May::Read),
-            21 => near(TOLD + random.below(TOLD_LENGTH - REACH as u64), some, May::Read),
-            22 => near(TOLD + TOLD_LENGTH - 4, some + 4, May::Nothing),
+            21 => near(self.told + random.below(TOLD_LENGTH - REACH as u64), some, May::Read),
+            22 => near(self.told + TOLD_LENGTH - 4, some + 4, May::Nothing),
             23 if length > 0 => near(buffers + length - 4, some + 4, May::Nothing),
             24 if length > 0 => near(buffers + random.below(length / 2), some, May::Write),
-            25 => near(KERNEL + random.below(1 << 20), some, May::Nothing),
-            26 => near(start - HEAP + RAM, some, May::Nothing),
-            27 => near(DEVICES + random.below(1 << 16), some, May::Nothing),
+            25 => near(KERNEL + random.below(HALF), some, May::Nothing),
+            26 => near(start | KERNEL, some, May::Nothing),
+            27 => near(KERNEL + random.below(1 << 16), some, May::Nothing),
             28 => near(random.below(4096), some, May::Nothing),
             29 => near(u64::MAX - random.below(64), some.max(64), May::Nothing),
-            30 => near(IMAGE - 1, some + 1, May::Nothing),
+            30 => near(self.told - 1, some + 1, May::Nothing),
             31 => near(0x4020_0000 + random.below(1 << 20), some, May::Nothing),
             32 => near(0x0900_0000, some, May::Nothing),
-            33 => near(STACK_END - (1 << 20), some, May::Nothing),
+            33 => near((&raw const some).addr() as u64 - BELOW_THE_STACK, some, May::Nothing),
             _ => near(random.next() | 1 << 63 >> random.below(20), some, May::Nothing),
         }
     }

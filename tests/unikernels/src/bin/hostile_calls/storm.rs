@@ -32,8 +32,8 @@ const IN_FULL: u64 = 64;
 const LOOK: u64 = 1 << 14;
 
 impl Storm {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random(seed), memory: Memory::new(), answers: [[0; 13]; 14] }
+    pub(crate) fn new(seed: u64, told: u64) -> Self {
+        Self { random: Random(seed), memory: Memory::new(told), answers: [[0; 13]; 14] }
     }
 
     /// So many calls. An error says what was not as it should be.

@@ -13,7 +13,7 @@ pub(crate) fn die(life: u32) -> ! {
         2 => _ = black_box(deeper(black_box(u64::MAX))),
         3 => all_memory(),
         // SAFETY: as above.
-        4 => unsafe { asm!("br {}", in(reg) 0xffff_ff80_0000_1000_u64) },
+        4 => unsafe { asm!("br {}", in(reg) 0xffff_0000_0000_1000_u64) },
         // SAFETY: as above.
         5 => unsafe { asm!("svc #9") },
         6 => scribble(),
