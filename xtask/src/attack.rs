@@ -6,6 +6,7 @@
 //! image in which it is not is what an attack is tried on a second time.
 
 mod image;
+mod kind;
 mod list;
 pub(crate) mod promises;
 mod run;
@@ -26,7 +27,7 @@ use crate::workspace::Workspace;
 use crate::{WrongArgument, build, emulator, scan, seed};
 
 use image::Image;
-use list::Attack;
+use kind::Attack;
 use run::{Builds, Expected, Mitigation, Range, Run};
 use show::Record;
 use verdict::Outcome;

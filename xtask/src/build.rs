@@ -9,7 +9,6 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use elone_harness::Mode;
 
-use crate::{WrongArgument, attack};
 use crate::flatten::flatten;
 use crate::link::{self, Linker};
 use crate::scan;
@@ -18,6 +17,7 @@ use crate::seed::{self, Seed};
 use crate::target;
 use crate::toolchain::{self, Purpose, Toolchain};
 use crate::workspace::{Kind, Program, Workspace};
+use crate::{WrongArgument, attack};
 
 /// Build images that boot
 ///
@@ -146,7 +146,11 @@ impl Order {
     ) -> Result<Vec<PathBuf>> {
         // What can be weakened is for attacks alone.
         let others = programs.iter().any(|program| program.name != attack::PROGRAM);
-        ensure!(toolchain.purpose == Purpose::Use || !others, "only {} is attacked", attack::PROGRAM);
+        ensure!(
+            toolchain.purpose == Purpose::Use || !others,
+            "only {} is attacked",
+            attack::PROGRAM
+        );
         fs::create_dir_all(images)?;
         let scratch = Scratch::claim(&workspace.target().join(toolchain.place("link")))?;
         let linker = Linker::new(workspace, toolchain, self.seed, &scratch.directory)?;

@@ -108,7 +108,15 @@ fn lints_on_the_host(workspace: &Workspace) -> Result<Outcome> {
     if !has(workspace, "clippy") {
         return not_installed("clippy");
     }
-    let arguments = ["clippy", "--workspace", "--all-targets", "--exclude", "attack", "--exclude", "elone-unikernels"];
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--exclude",
+        "attack",
+        "--exclude",
+        "elone-unikernels",
+    ];
     outcome(cargo(workspace, &arguments).args(["--", "-D", "warnings"]))
 }
 
@@ -133,7 +141,8 @@ fn lints_on_the_target(
 }
 
 fn documentation(workspace: &Workspace) -> Result<Outcome> {
-    let arguments = ["doc", "--workspace", "--no-deps", "--exclude", "attack", "--exclude", "elone-unikernels"];
+    let arguments =
+        ["doc", "--workspace", "--no-deps", "--exclude", "attack", "--exclude", "elone-unikernels"];
     outcome(cargo(workspace, &arguments).env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -39,10 +39,23 @@ impl Names {
         Self { symbols, sections: sections.collect() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn made_up(
+        symbols: Vec<(u64, u64, String)>,
+        sections: Vec<(u64, u64, String)>,
+    ) -> Self {
+        Self { symbols, sections }
+    }
+
     /// The function or datum that lies at an address, or what is before it without a size (as of
     /// assembly), or only the section.
     pub(crate) fn function(&self, address: u64) -> String {
         self.find(address).map_or_else(|| NAMELESS.to_owned(), |(_, name)| name.to_owned())
+    }
+
+    /// Where that begins; an address without a name stands for itself.
+    pub(crate) fn start(&self, address: u64) -> u64 {
+        self.find(address).map_or(address, |(start, _)| start)
     }
 
     /// The same, with how far into it the address is.

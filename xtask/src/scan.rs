@@ -5,6 +5,7 @@
 //! can be proved by looking at every word that can be run. The build does, and fails on a hit.
 
 mod allowed;
+mod callers;
 mod instructions;
 mod linked;
 mod loaders;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use self::allowed::{Allowed, INSTRUCTIONS, ON_PURPOSE, Part, WAYS, Way};
+use self::callers::Callers;
 use self::instructions::{Forbidden, Reference, address, branch, forbidden};
 use self::linked::Linked;
 use crate::names::Names;
@@ -24,17 +26,6 @@ use crate::workspace::Workspace;
 
 /// How many findings a failed build names.
 const NAMED: usize = 20;
-
-/// What follows for a build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Consequence {
-    #[expect(dead_code, reason = "what it becomes once all of the boot is in sections of its own")]
-    Failure,
-    Warning,
-}
-
-/// The boot's code is not in sections of its own yet.
-const CONSEQUENCE: Consequence = Consequence::Warning;
 
 /// Look for instructions that could undo what the boot has set up
 ///
@@ -75,17 +66,9 @@ pub(crate) fn check(name: &str, elf: &[u8]) -> Result<()> {
     if refused.is_empty() || on_purpose {
         return Ok(());
     }
-    let count = refused.len();
-    match CONSEQUENCE {
-        Consequence::Warning => {
-            eprintln!("warning: the scan finds {count} that a sealed machine must not hold");
-            Ok(())
-        }
-        Consequence::Failure => {
-            let lines = refused.iter().take(NAMED).map(|line| format!("\n  {line}"));
-            bail!("{count} that a sealed machine must not hold:{}", lines.collect::<String>())
-        }
-    }
+    let (count, lines) = (refused.len(), refused.iter().take(NAMED));
+    let lines: String = lines.map(|line| format!("\n  {line}")).collect();
+    bail!("{count} that a sealed machine must not hold:{lines}")
 }
 
 /// The symbols of a linked program that name what starts programs.
@@ -123,7 +106,11 @@ struct Scan {
 
 impl Scan {
     fn of(elf: &[u8]) -> Result<Self> {
-        let (linked, names) = (Linked::read(elf)?, Names::read(elf)?);
+        Self::with(elf, &Names::read(elf)?)
+    }
+
+    fn with(elf: &[u8], names: &Names) -> Result<Self> {
+        let linked = Linked::read(elf)?;
         let mut scan = Self {
             part: linked.part,
             words: 0,
@@ -132,6 +119,7 @@ impl Scan {
             addresses: BTreeSet::new(),
             loaders: loaders::loaders(elf)?,
         };
+        let callers = Callers::of(&linked, names);
         let lead = |from, to| Lead { from: names.at(from), to: names.at(to) };
         for (at, word) in linked.live() {
             scan.words += 1;
@@ -141,6 +129,7 @@ impl Scan {
             }
             if let Some(to) = branch(word).and_then(|distance| at.checked_add_signed(distance))
                 && linked.is_init(to)
+                && !callers.is_boot_only(names.start(at))
             {
                 scan.branches.insert(Lead { from: names.function(at), to: names.function(to) });
             }
@@ -311,6 +300,31 @@ mod tests {
         assert_eq!(refused(&sealed(nops, [NOP, NOP, NOP, 0x9400_0000], 0)), [""; 0]);
         // A branch from there to here is the boot's way on.
         assert_eq!(refused(&sealed([0x1400_0004; 4], nops, 0)), [""; 0]);
+    }
+
+    /// `.text` of three functions: `first` (two words), `second`, `third`; `.init` in front of them.
+    fn strays(init: [u32; 4], live: [u32; 4], pointer: u64) -> usize {
+        let elf = sealed(init, live, pointer);
+        let function = |index: u64, name: &str| (TEXT + 16 + 4 * index, 4, name.to_owned());
+        let symbols = vec![function(0, "first"), function(2, "second"), function(3, "third")];
+        let names = Names::made_up(symbols, vec![(TEXT, 16, ".init".to_owned())]);
+        Scan::with(&elf, &names).unwrap().branches.len()
+    }
+
+    #[test]
+    fn what_only_the_boot_calls_may_call_it() {
+        let [nops, bl] = [[NOP; 4], [0x9400_0004, NOP, NOP, NOP]]; // .init: bl first
+        let back = [0x97ff_fffc, NOP, NOP, NOP]; // first: bl .init
+        assert_eq!(strays(bl, back, 0), 0, "the boot calls it, and no one else");
+        assert_eq!(strays(nops, back, 0), 1, "no one is known to call it");
+        assert_eq!(strays(bl, back, TEXT + 16), 1, "its address is somewhere");
+        let third = [0x97ff_fffc, NOP, NOP, 0x97ff_fffd]; // third: bl first
+        assert_eq!(strays(bl, third, 0), 1, "the third calls it, whom the boot does not");
+        let both = [0x9400_0004, 0x9400_0006, NOP, NOP]; // .init: bl first; bl third
+        assert_eq!(strays(both, third, 0), 0, "the third is the boot's too");
+        let adrp = [0x9000_0000, 0x9100_4001, NOP, NOP]; // .init: adrp x0; add x1, x0, #16
+        let taken = [0x9400_0004, adrp[0], adrp[1], NOP];
+        assert_eq!(strays(taken, back, 0), 1, "the boot has its address");
     }
 
     #[test]

@@ -32,6 +32,9 @@ const RUSTFLAGS: &[&str] = &[
     // A debugger walks them by what the compiler says of each instruction: in `.debug_frame`, which
     // is not loaded. Tables for unwinding would take its place, and nothing unwinds.
     "-Cforce-unwind-tables=no",
+    // Of two functions that happen to be the same each keeps a section of its own, as by its name a
+    // section stays or is the boot's alone. The last link folds those that may be.
+    "-Zmerge-functions=disabled",
     // A program is left as one object, whose sections `link.rs` lays out.
     "-Clink-arg=--relocatable",
 ];

@@ -21,6 +21,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("have-kernel-overwrite-itself", overwrite_kernel),
     ("have-kernel-overwrite-own-code", overwrite_code),
     ("tell-mapped-from-unmapped", tell),
+    ("have-kernel-follow-a-pointer", follow),
     #[cfg(elone_contained)]
     ("write-table-register", write_table_register),
 ];
@@ -150,6 +151,36 @@ fn ask_for_entropy(target: usize, scene: &Scene) -> Outcome {
     let changed = code::load(target) != kept;
     code::store(target, kept);
     if changed { Outcome::Survived } else { Outcome::Stopped("memory that keeps its value".into()) }
+}
+
+/// Has: a kernel that was made careless for this one attack: it follows a pointer that the
+/// application names, unchecked. Wants: it to take the application's memory for its own.
+fn follow(_: &Scene) -> Outcome {
+    /// What the attacked image's kernel knows the call by (`hal/src/arch/user.rs`).
+    const FOLLOW: u64 = 0x0bad_0ca1;
+    const LURE: u64 = 0x1a7e;
+    let lure = core::hint::black_box(LURE);
+    let place = (&raw const lure).addr();
+    scene::target(place);
+    let (code, seen): (u64, u64);
+    // SAFETY: the kernel keeps all registers but these (gate, `abi`).
+    unsafe {
+        asm!(
+            "svc #0",
+            in("x8") FOLLOW,
+            inlateout("x0") place => code,
+            lateout("x1") seen,
+            lateout("x2") _,
+            lateout("x3") _,
+            lateout("x4") _,
+            lateout("x5") _,
+            options(nostack)
+        );
+    }
+    match (code, seen) {
+        (0, LURE) => Outcome::Survived,
+        _ => Outcome::Stopped(format!("error {code} of the gate")),
+    }
 }
 
 /// Has: reports of his own faults, life after life. Wants: to learn from them what the kernel has

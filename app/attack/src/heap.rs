@@ -17,6 +17,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("overrun-then-free", overrun_then_free),
     ("free-twice", free_twice),
     ("write-after-free-and-wait", write_and_wait),
+    ("write-into-a-large-block-after-free", write_into_large),
 ];
 
 /// A block, as large as an object with a few pointers in it.
@@ -116,15 +117,26 @@ fn free_twice(_: &Scene) -> Outcome {
 /// Has: a pointer to an object that is gone. Wants: nobody to notice that he wrote there, however
 /// long the program goes on.
 fn write_and_wait(_: &Scene) -> Outcome {
-    let block: *mut [u64; 64] = Box::into_raw(Box::new(black_box([OLD; 64])));
+    write_into::<32>()
+}
+
+/// The same, into the middle of a block of more than a few hundred bytes. Nothing stops that without
+/// tags: only the ends of such a block are filled with what is looked at later.
+fn write_into_large(_: &Scene) -> Outcome {
+    write_into::<512>()
+}
+
+/// Writes into the middle of a freed block of so many words, then uses the heap for a while.
+fn write_into<const WORDS: usize>() -> Outcome {
+    let block: *mut [u64; WORDS] = Box::into_raw(Box::new(black_box([OLD; WORDS])));
     // SAFETY: it was just made from a box.
     drop(unsafe { Box::from_raw(block) });
-    let place = block.cast::<u64>().wrapping_add(32);
+    let place = block.cast::<u64>().wrapping_add(WORDS / 2);
     scene::target(place.addr());
     // SAFETY: none, on purpose: the block is nobody's. Its middle is not the allocator's either.
     unsafe { place.write_volatile(SECRET) };
     for _ in 0..1000 {
-        drop(black_box(Box::new(black_box([OLD; 64]))));
+        drop(black_box(Box::new(black_box([OLD; WORDS]))));
     }
     Outcome::Survived
 }

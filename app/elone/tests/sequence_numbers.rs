@@ -108,23 +108,32 @@ fn with_it_none_of_ten_thousand_is_predicted() {
     }
 }
 
-/// Whether the numbers of connections between the same ends are one number plus a timer of four
-/// microseconds. What is measured is an interval for each connection: no number is drawn before the
-/// one before it was asked for, nor after it has arrived.
+/// The timer that sequence numbers grow with, after so many microseconds: it counts every 64
+/// nanoseconds.
+fn ticks(micros: u64) -> u64 {
+    micros * 1000 / 64
+}
+
+/// Whether the numbers of connections between the same ends are one number plus the timer. What is
+/// measured is an interval for each connection: no number is drawn before the one before it was asked
+/// for, nor after it has arrived.
 fn follow_the_clock(raw: &Raw, count: usize) -> bool {
-    let ticks = || i64::try_from(elone::time::Instant::now().as_micros() / 4).unwrap();
-    let (mut from, mut least, mut most, mut last) = (ticks(), i64::MIN, i64::MAX, 0);
-    let first = raw.sample(40_000);
+    let now = || elone::time::Instant::now().as_micros();
+    let mut from = now();
+    let first = raw.sample(40_000).wrapping_sub(u32::try_from(ticks(from) % (1 << 32)).unwrap());
+    let (mut least, mut most) = (i32::MIN, i32::MAX);
     for _ in 0..count {
-        let asked = ticks();
-        let grown = i64::from(raw.sample(40_000).wrapping_sub(first));
-        // What is left without the timer is the same for all, so it is in all intervals.
-        least = least.max(grown - (ticks() + 1));
-        most = most.min(grown - (from - 1));
-        if grown < last || least > most {
+        let asked = now();
+        let number = raw.sample(40_000).wrapping_sub(first);
+        // What is left without the timer is the same for all, so it is in all intervals. All is
+        // modulo 2^32, as the timer goes around.
+        let left = |at: u64| number.wrapping_sub(u32::try_from(ticks(at) % (1 << 32)).unwrap());
+        least = least.max(left(now() + 1).cast_signed());
+        most = most.min(left(from.saturating_sub(1)).cast_signed());
+        if least > most {
             return false;
         }
-        (from, last) = (asked, grown);
+        from = asked;
     }
     true
 }
@@ -215,7 +224,7 @@ fn ipv6_begins_by_the_clock_too() {
         peer.abort(socket);
         peer.rest(Duration::from_millis(20));
     }
-    let between = u32::try_from(start.elapsed().as_micros() / 4).unwrap();
+    let between = ticks(u64::try_from(start.elapsed().as_micros()).unwrap() + 1);
     // IPv6, TCP, SYN and ACK.
     let opens =
         |frame: &&Vec<u8>| frame[12..14] == [0x86, 0xdd] && frame[20] == 6 && frame[67] == 0x12;
@@ -223,7 +232,7 @@ fn ipv6_begins_by_the_clock_too() {
     let number = |frame: &Vec<u8>| u32::from_be_bytes(frame[58..62].try_into().unwrap());
     let numbers: Vec<u32> = heard.iter().filter(opens).map(number).collect();
     let grown = numbers.last().unwrap().wrapping_sub(numbers[0]);
-    assert!(numbers.len() > 1 && grown <= between, "{grown} in {between} ticks");
+    assert!(numbers.len() > 1 && u64::from(grown) <= between, "{grown} in {between} ticks");
     control.ask_to_end();
     assert_eq!(machine.join().unwrap(), 0);
 }

@@ -119,7 +119,7 @@ fn what_must_not_be_answered_is_not() {
 #[test]
 fn a_machine_started_anew_resets_what_it_has_forgotten() {
     let mut peer = Peer::new(&fresh());
-    let (served, idle) = (peer.connect(7), peer.dial(7));
+    let (served, idle) = (peer.connect(7), peer.connect(7));
     peer.exchange(served, &pattern(3000));
     peer.device.cable = fresh();
     for forgotten in [served, idle] {

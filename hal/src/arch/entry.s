@@ -361,18 +361,24 @@ choose:
     mov     x14, xzr
     mov     x15, xzr
 
-// The first frame: nobody called this, and a report's backtrace and a debugger's end here.
-    .cfi_sections .debug_frame
-    .cfi_startproc
-    .cfi_undefined x30
     mov     x29, xzr
     mov     x30, xzr
     mov     x0, x19
     mov     x1, x21
     mov     x2, x20
+    b       begin
+
+// The first frame: nobody called this, and a report's backtrace and a debugger's end here. It has to
+// be there when they look, as the rest of this file is not.
+.cfi_sections .debug_frame
+.pushsection .text.begin, "ax"
+begin:
+    .cfi_startproc
+    .cfi_undefined x30
     bl      elone_hal_enter
     brk     #0                         // it does not return
     .cfi_endproc
+.popsection
 
 // There is no memory where the device tree should be, or something else is wrong with it. Once more
 // without it: when the boot comes to read it for good, there is a console to tell of it.

@@ -135,7 +135,7 @@ impl Features {
 
     /// The rights of the application's text at EL0, likewise.
     pub(super) fn user_text(self) -> Attributes {
-        if self.landing_pads { Attributes::USER_RUN.guarded() } else { Attributes::USER_RUN }
+        if self.landing_pads { Attributes::user_run().guarded() } else { Attributes::user_run() }
     }
 
     /// The rights of memory that becomes a heap: where there are tags, it has them.

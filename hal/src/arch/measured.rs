@@ -68,18 +68,11 @@ impl Part {
         }
     }
 
-    /// How many pages it has: of the tables, those up to the last one that anything is in. The
-    /// others count for nothing until one of these leads to them.
+    /// How many pages it has.
     #[must_use]
     pub fn pages(self) -> usize {
         let (start, end) = self.bounds();
-        let all = end.addr().saturating_sub(start.addr()) / PAGE;
-        match self {
-            Self::Tables => {
-                (0..all).rev().find(|index| !self.is_blank(*index)).map_or(0, |n| n + 1)
-            }
-            _ => all,
-        }
+        end.addr().saturating_sub(start.addr()) / PAGE
     }
 
     /// One of its pages; `None` behind the last.
@@ -89,10 +82,6 @@ impl Part {
         let offset = index.checked_mul(PAGE)?;
         let last = end.addr().checked_sub(start.addr())?.checked_sub(PAGE)?;
         (offset <= last).then(|| Page(start.wrapping_add(offset).cast()))
-    }
-
-    fn is_blank(self, index: usize) -> bool {
-        self.page(index).is_none_or(|page| page.words().fold(0, |all, word| all | word) == 0)
     }
 }
 

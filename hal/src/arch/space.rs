@@ -107,7 +107,7 @@ impl UserSpace {
         let physical = (start as u64).wrapping_sub(self.image_offset);
         let attributes = match kind {
             Constant::Text => places().features.user_text(),
-            Constant::Data => Attributes::USER_READ,
+            Constant::Data => Attributes::user_read(),
         };
         self.map(seen, physical, part.len(), attributes)
     }
@@ -118,7 +118,7 @@ impl UserSpace {
     /// What [`MapError`] says.
     pub fn map_memory(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
         let physical = memory.physical().start().0;
-        self.map(seen, physical, memory.length(), Attributes::USER_WRITE)
+        self.map(seen, physical, memory.length(), Attributes::user_write())
     }
 
     /// Shows `memory` at `seen`, to be a heap: where the core has tags, it has them.
@@ -127,7 +127,7 @@ impl UserSpace {
     /// What [`MapError`] says.
     pub fn map_heap(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
         let physical = memory.physical().start().0;
-        let attributes = places().features.heap(Attributes::USER_WRITE);
+        let attributes = places().features.heap(Attributes::user_write());
         self.map(seen, physical, memory.length(), attributes)
     }
 
@@ -137,7 +137,7 @@ impl UserSpace {
     /// What [`MapError`] says.
     pub fn map_words(&mut self, seen: u64, memory: &UserMemory) -> Result<(), MapError> {
         let physical = memory.physical().start().0;
-        self.map(seen, physical, memory.length(), Attributes::USER_READ)
+        self.map(seen, physical, memory.length(), Attributes::user_read())
     }
 
     /// Shows a device's buffers at `seen`, to be written to.
@@ -146,7 +146,7 @@ impl UserSpace {
     /// What [`MapError`] says.
     pub fn map_buffers(&mut self, seen: u64, buffers: &DmaBuffers) -> Result<(), MapError> {
         let physical = buffers.physical().0;
-        self.map(seen, physical, buffers.length(), Attributes::USER_WRITE)
+        self.map(seen, physical, buffers.length(), Attributes::user_write())
     }
 
     fn map(

@@ -78,6 +78,21 @@ impl Attributes {
         Self::KERNEL_RUN.unless_undone(Self::READ_ONLY)
     }
 
+    /// [`USER_READ`](Self::USER_READ), by the same rule.
+    pub(super) fn user_read() -> Self {
+        Self::USER_READ.unless_undone(Self::UXN)
+    }
+
+    /// [`USER_WRITE`](Self::USER_WRITE), by the same rule.
+    pub(super) fn user_write() -> Self {
+        Self::USER_WRITE.unless_undone(Self::UXN)
+    }
+
+    /// [`USER_RUN`](Self::USER_RUN), by the same rule.
+    pub(super) fn user_run() -> Self {
+        Self::USER_RUN.unless_undone(Self::READ_ONLY)
+    }
+
     /// Without `bit` in the one image, and there only when it is asked for, in which that rule is
     /// broken on purpose.
     fn unless_undone(self, bit: u64) -> Self {

@@ -34,7 +34,8 @@ pub(super) fn undo(tree: &mut Tree, places: &Places, image: PhysicalRange) -> Re
     Ok(())
 }
 
-/// Maps the first of the lower half, readable and writable, by the tables that the entry code used
+/// Maps the first of the lower half, readable and writable (and to be run where nothing forbids that),
+/// by the tables that the entry code used
 /// for its own address: their root is the first of all tables.
 #[unsafe(link_section = ".init.text")]
 pub(super) fn undo_low(tree: &mut Tree, root: usize, image: PhysicalRange) -> Result<(), MapError> {
@@ -43,7 +44,7 @@ pub(super) fn undo_low(tree: &mut Tree, root: usize, image: PhysicalRange) -> Re
     }
     let behind = PhysicalRange::new(image.end().0, SPILL).ok_or(MapError::OutOfRange)?;
     let root = tree.with_root(root, |low| {
-        low.map(0, behind, Attributes::KERNEL_WRITE)?;
+        low.map(0, behind, Attributes::kernel_write())?;
         Ok(low.root())
     })?;
     TTBR0_EL1.set_baddr(root);

@@ -110,6 +110,19 @@ pub(super) fn open() {
     barrier::isb(barrier::SY);
 }
 
+/// The call by which the attacked image's kernel, and no other, is asked to be careless.
+#[cfg(elone_attackable)]
+pub const FOLLOW: u64 = 0x0bad_0ca1;
+
+/// Reads the application's word at `address` as a careless kernel would: unchecked, by an ordinary
+/// load.
+#[must_use]
+#[cfg(elone_attackable)]
+pub fn follow(address: u64) -> u64 {
+    // SAFETY: none, on purpose: whether this is stopped is what is tried.
+    unsafe { (address as *const u64).read_volatile() }
+}
+
 /// Reads what the application has at `address`. The caller has found it to be the application's; if
 /// it is not, this faults, as the application itself would.
 pub fn read(address: u64, bytes: &mut [u8]) {

@@ -3,7 +3,7 @@
 //!
 //! Text and constants are shown where they lie in the kernel's image; what is relocated, and data, is
 //! copied from there each time: so every life begins as the first did. Only where it begins is another
-//! place each time, for each of these on its own ([`places`]): what one life knew of addresses, or
+//! place each time, for each of these on its own ([`crate::places`]): what one life knew of addresses, or
 //! whoever attacked it, is of no use in the next. Everything is one address space, entered nowhere
 //! else; what lies where is in `docs/memory-map.md`.
 
@@ -17,31 +17,14 @@ use elone_hal::arch::space::{Constant, UserSpace};
 use elone_hal::arch::tables::{MapError, Mapper};
 use elone_hal::arch::unclaimed::{Unclaimed, UserMemory};
 use elone_hal::dma::DmaBuffers;
-use elone_hal::protections::in_force;
+use elone_hal::protections::{in_force, wanted};
 use heapless::Vec;
 
 use crate::allegation::{Access, Regions};
 use crate::memory::BLOCKS;
-use crate::places::{self, Need};
 
 use super::LoadError;
-
-/// What the application is told, read-only ([`elone_gate::handover`]).
-const HANDOVER_LENGTH: usize = 16 << 10;
-/// The stack: as large as that of a joined application.
-const STACK_LENGTH: usize = 128 << 10;
-/// What is not mapped below the stack, and is the stack's when it is hit: a page for each call that
-/// is deep, and as much again for one that has large arrays.
-const STACK_GUARD: u64 = 1 << 20;
-/// Room for the buffers of all devices.
-const BUFFERS_LENGTH: u64 = 64 << 20;
-
-/// What an application may have. Below is nothing: a number that was cut to 32 bits is no address.
-const SPACE: Range<u64> = 1 << 32..UserSpace::END;
-/// What one table of level 3, 2 and 1 covers.
-const MIB_2: u64 = 2 << 20;
-const GIB: u64 = 1 << 30;
-const GIB_512: u64 = 512 << 30;
+use super::chosen::{BUFFERS_LENGTH, HANDOVER_LENGTH, Places, STACK_LENGTH};
 
 /// Pages for tables: what an image, a stack, a heap of some pieces and sixteen devices take.
 const TABLES: usize = 42 * PAGE;
@@ -51,26 +34,16 @@ const TABLES_FOR_DEVICES: usize = 8;
 /// of level 1.
 const TABLES_A_PIECE: usize = 5;
 
-/// Where a life has what.
-#[derive(Clone, Copy, Debug, Default)]
-struct Places {
-    heap: u64,
-    image: u64,
-    handover: u64,
-    stack: u64,
-    buffers: u64,
-}
-
 /// The application's memory, and where it is seen.
 pub(super) struct Layout {
     space: UserSpace,
     handover: UserMemory,
     stack: UserMemory,
     copies: Vec<UserMemory, SEGMENTS>,
+    /// What is mapped below the stack where that is to be missing which keeps it free.
+    spill: Option<UserMemory>,
     blocks: Vec<UserMemory, BLOCKS>,
     places: Places,
-    /// How far below the stack's end it begins, in bytes.
-    stack_offset: u64,
     heap: MemoryRanges,
     next_buffers: u64,
     regions: Regions,
@@ -97,15 +70,18 @@ impl Layout {
             let memory = take(usize::try_from(segment.memory).unwrap_or(usize::MAX))?;
             copies.push(memory.into()).map_err(|_| MapError::OutOfTables)?;
         }
+        let spilled = Places::default().stack_guard();
+        let spilled = usize::try_from(spilled.end - spilled.start).unwrap_or(usize::MAX);
+        let spill = (!wanted(Protection::StackGuards)).then(|| take(spilled)).transpose()?;
         let filled = blocks.into_iter().filter(|block| block.length() > 0);
         Ok(Self {
             space,
             handover,
             stack,
             copies,
+            spill: spill.map(UserMemory::from),
             blocks: filled.map(UserMemory::from).collect(),
             places: Places::default(),
-            stack_offset: 0,
             heap: MemoryRanges::NONE,
             next_buffers: 0,
             regions: match in_force().has(Protection::HeapTags) {
@@ -127,12 +103,12 @@ impl Layout {
 
     /// What is not mapped below the stack.
     pub(super) const fn stack_guard(&self) -> Range<u64> {
-        self.places.stack..self.places.stack + STACK_GUARD
+        self.places.stack_guard()
     }
 
     /// Where the stack pointer begins.
     pub(super) const fn stack_pointer(&self) -> u64 {
-        self.stack_guard().end + STACK_LENGTH as u64 - self.stack_offset
+        self.places.stack_pointer
     }
 
     /// What is the application's alone: its heap, where it sees it.
@@ -164,9 +140,10 @@ impl Layout {
     ) -> Result<(), MapError> {
         self.space.clear();
         self.regions.clear();
-        self.places = self.draw(package, &mut number).ok_or(MapError::OutOfRange)?;
-        // What stacks are aligned to, and less than a page in all.
-        self.stack_offset = number() % PAGE as u64 / 16 * 16;
+        let heap = self.blocks.iter().map(UserMemory::physical);
+        let number = || if wanted(Protection::RandomLayout) { number() } else { 0 };
+        let places = Places::draw(heap, package.memory(), number);
+        self.places = places.ok_or(MapError::OutOfRange)?;
         self.next_buffers = self.places.buffers;
         self.lay_out_image(package)?;
         let Places { handover, .. } = self.places;
@@ -175,41 +152,11 @@ impl Layout {
         let stack = self.stack_guard().end;
         self.stack.bytes().fill(0);
         self.space.map_memory(stack, &self.stack)?;
+        if let Some(spill) = &self.spill {
+            self.space.map_memory(self.stack_guard().start, spill)?;
+        }
         own(&mut self.regions, stack, STACK_LENGTH as u64, Access::Write)?;
         self.lay_out_heap()
-    }
-
-    /// Draws a place for everything.
-    fn draw(&self, package: &Package<'static>, number: impl FnMut() -> u64) -> Option<Places> {
-        let pages = |length| Need { length, alignment: PAGE as u64, block: GIB };
-        let needs = [
-            self.heap_needs(),
-            pages(package.memory()),
-            pages(HANDOVER_LENGTH as u64),
-            pages(STACK_GUARD + STACK_LENGTH as u64),
-            pages(BUFFERS_LENGTH),
-        ];
-        let [heap, image, handover, stack, buffers] = places::draw(&needs, &SPACE, number)?;
-        Some(Places { heap, image, handover, stack, buffers })
-    }
-
-    /// The heap's blocks are as far apart as they are in truth, so one place is enough for all. It is
-    /// such that the largest tables' entries that fit the RAM fit what is seen of it too.
-    fn heap_needs(&self) -> Need {
-        let blocks = || self.blocks.iter().map(UserMemory::physical);
-        let has_whole = blocks().any(|block| {
-            let whole = block.start().0.checked_next_multiple_of(GIB);
-            whole.and_then(|whole| block.end().0.checked_sub(whole)) >= Some(GIB)
-        });
-        let alignment = if has_whole { GIB } else { MIB_2 };
-        let end = blocks().last().map_or(0, |block| block.end().0);
-        let length = end.saturating_sub(self.heap_base(alignment)).max(1);
-        Need { length, alignment, block: GIB_512 }
-    }
-
-    /// The physical address that is seen where the heap begins.
-    fn heap_base(&self, alignment: u64) -> u64 {
-        self.blocks.first().map_or(0, |block| block.physical().start().0 / alignment * alignment)
     }
 
     fn lay_out_image(&mut self, package: &Package<'static>) -> Result<(), MapError> {
@@ -225,8 +172,10 @@ impl Layout {
             match segment.access {
                 Segment::Text => self.space.map_constants(seen, bytes, Constant::Text)?,
                 Segment::Constants => self.space.map_constants(seen, bytes, Constant::Data)?,
-                Segment::Relocated => self.space.map_words(seen, copy()?)?,
-                Segment::Data => self.space.map_memory(seen, copy()?)?,
+                Segment::Relocated if wanted(Protection::SealedData) => {
+                    self.space.map_words(seen, copy()?)?;
+                }
+                Segment::Relocated | Segment::Data => self.space.map_memory(seen, copy()?)?,
             }
             let access = if segment.access == Segment::Data { Access::Write } else { Access::Read };
             own(&mut self.regions, seen, segment.memory, access)?;
@@ -237,9 +186,8 @@ impl Layout {
     /// The heap keeps what was written to it: an application takes it for unspecified.
     fn lay_out_heap(&mut self) -> Result<(), MapError> {
         self.heap = MemoryRanges::NONE;
-        let base = self.heap_base(self.heap_needs().alignment);
         for block in &self.blocks {
-            let seen = self.places.heap + (block.physical().start().0 - base);
+            let seen = self.places.of_heap(block.physical().start().0);
             let room = self.space.tables_left() >= TABLES_A_PIECE + TABLES_FOR_DEVICES;
             if room && self.space.map_heap(seen, block).is_ok() {
                 own(&mut self.regions, seen, block.length() as u64, Access::Write)?;

@@ -5,6 +5,7 @@
 //! back and, if policy says so, the next life begins. The kernel stays as it is.
 
 mod calls;
+mod chosen;
 mod dice;
 mod error;
 mod layout;
@@ -125,6 +126,11 @@ impl Application {
             match user::run(&mut self.frame) {
                 Reason::Call => {
                     let [a, b, c, d, e, f, _, _, number, ..] = self.frame.x;
+                    #[cfg(elone_attackable)]
+                    if number == user::FOLLOW {
+                        self.answer(Ok([user::follow(a), 0, 0, 0, 0]));
+                        continue;
+                    }
                     match calls::serve(
                         (number, [a, b, c, d, e, f]),
                         &mut self.layout,

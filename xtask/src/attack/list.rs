@@ -1,154 +1,8 @@
-//! Every attack: which promise it tries, on which machine, and what must become of it.
+//! Every attack, by row of the table; and what is tried elsewhere.
 
 use elone_gate::Protection;
-use elone_harness::Mode;
 
-/// An attack of `app/attack`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Attack {
-    pub(super) name: &'static str,
-    /// The row of the table in `SECURITY.md`.
-    pub(super) row: u8,
-    /// What stops it, and is left out to see that nothing else does.
-    pub(super) protection: Option<Protection>,
-    /// What has to be left out along with the protection for the attack to come through.
-    pub(super) along: &'static [Protection],
-    pub(super) stop: Stop,
-    pub(super) joined: Case,
-    pub(super) contained: Case,
-    pub(super) core: Core,
-    pub(super) course: Course,
-}
-
-/// How an attack is stopped.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stop {
-    /// The class in the fault's report; none where it is stopped without a fault.
-    pub(super) class: Option<&'static str>,
-    pub(super) place: Place,
-    /// Whether it may also be refused, or miss, without a fault.
-    pub(super) refusal: bool,
-    /// How many faults are the attack itself, each in a life of its own.
-    pub(super) faults: usize,
-}
-
-/// Where a fault is, seen from the target that the attack has named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// The address that faulted is the target.
-    There,
-    /// The instruction that faulted is the target: such faults have no other address.
-    At,
-    /// The address is the target but for its upper bits, which a signature has spoiled.
-    Spoiled,
-    /// The address is the target, bar the tag in its top byte; and the tag is what is wrong.
-    Tag,
-    /// Below the target, by a stack and what is kept free below it.
-    Below,
-    /// It has none.
-    Nowhere,
-}
-
-/// What is to become of an attack in one mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Case {
-    /// It is stopped; and comes through where its protection is left out.
-    Switched,
-    /// It is stopped; that it is real shows in the other mode.
-    Stopped,
-    /// It comes through, as in this mode its protection is not there: shows that it is real.
-    Control,
-    /// It comes through, and nothing is claimed that would stop it.
-    ByDesign,
-    /// It makes no sense in this mode.
-    Absent,
-}
-
-/// The core that it takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Core {
-    /// The usual one, which has none of the newer features.
-    Usual,
-    /// One with every feature.
-    Max,
-    /// One with tagged memory as well.
-    Tagged,
-}
-
-/// What the attacker has to know, and how he learns it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Course {
-    /// Nothing.
-    Once,
-    /// Where things were at another boot.
-    Twice,
-    /// Where things are in another build.
-    Builds,
-    /// Where the image has a symbol.
-    Symbol(&'static str),
-    /// That as well, and several lives.
-    Lives(&'static str),
-}
-
-impl Attack {
-    pub(super) const fn case(&self, mode: Mode) -> Case {
-        match mode {
-            Mode::Joined => self.joined,
-            Mode::Contained => self.contained,
-        }
-    }
-
-    const fn joined(self, joined: Case) -> Self {
-        Self { joined, ..self }
-    }
-
-    const fn contained(self, contained: Case) -> Self {
-        Self { contained, ..self }
-    }
-
-    const fn core(self, core: Core) -> Self {
-        Self { core, ..self }
-    }
-
-    const fn course(self, course: Course) -> Self {
-        Self { course, ..self }
-    }
-
-    const fn along(self, along: &'static [Protection]) -> Self {
-        Self { along, ..self }
-    }
-
-    /// Its stop may also be that it is refused, or misses, without a fault.
-    const fn or_refused(mut self) -> Self {
-        self.stop.refusal = true;
-        self
-    }
-}
-
-/// An attack on what one protection keeps, in both modes, on the usual core.
-const fn attack(name: &'static str, protection: Protection, stop: Stop) -> Attack {
-    Attack {
-        name,
-        row: protection.row(),
-        protection: Some(protection),
-        along: &[],
-        stop,
-        joined: Case::Switched,
-        contained: Case::Switched,
-        core: Core::Usual,
-        course: Course::Once,
-    }
-}
-
-/// An attack on a promise that has no protection to be left out, as it is kept by what is not there.
-const fn on_row(row: u8, name: &'static str, stop: Stop) -> Attack {
-    let attack = attack(name, Protection::Containment, stop);
-    Attack { row, protection: None, ..attack }
-}
-
-const fn stop(class: &'static str, place: Place) -> Stop {
-    Stop { class: Some(class), place, refusal: false, faults: 0 }
-}
+use super::kind::{Attack, Case, Core, Course, Place, Stop, attack, on_row, stop};
 
 const READ: Stop = stop("read-abort", Place::There);
 const WRITE: Stop = stop("write-abort", Place::There);
@@ -160,10 +14,10 @@ const NO_SERVICE: Stop = stop("supervisor-call", Place::Nowhere);
 /// A return to what a signature has spoiled.
 const UNSIGNED: Stop = stop("execute-abort", Place::Spoiled);
 const NO_PAD: Stop = stop("branch-target", Place::At);
+const KERNEL_READ: Stop = stop("read-abort", Place::InKernel);
 const REFUSED: Stop = Stop { class: None, place: Place::Nowhere, refusal: true, faults: 0 };
 const PANIC: Stop = stop("panic", Place::Nowhere);
-const READ_TAG: Stop = stop("read-abort", Place::Tag);
-const WRITE_TAG: Stop = stop("write-abort", Place::Tag);
+const TAG: Stop = stop("tag-check", Place::Tag);
 /// What the kernel knows of where everything is, and what fills in its first tables.
 const PLACES: Course = Course::Symbol("ELONE_PLACES");
 const BOOT: Course = Course::Symbol("map_pages");
@@ -172,16 +26,20 @@ const CHECKS: &[Protection] = &[Protection::HeapChecks];
 
 /// All that there are, by row.
 pub(super) fn all() -> Vec<Attack> {
-    use Case::{Absent, ByDesign, Control, Stopped};
-    use Core::{Max, Tagged};
-    use Course::{Builds, Lives, Symbol, Twice};
+    [addresses(), jumps_and_blocks(), the_seal(), the_kernel()].concat()
+}
+
+/// What may be done where, and where that is: rows 1 to 6.
+fn addresses() -> Vec<Attack> {
+    use Case::{Absent, Stopped};
+    use Course::{Builds, Twice};
     use Protection as P;
 
-    let (w_xor_x, guards) = (P::WriteXorExecute, P::StackGuards);
+    let w_xor_x = P::WriteXorExecute;
+    let guards = P::StackGuards;
     // At EL0 the lower half is the application's, and low is what it has nothing at.
     let low = |name, stop| attack(name, P::LowUnmapped, stop).contained(Stopped);
     let at_el1 = |name, protection, stop| attack(name, protection, stop).contained(Absent);
-    let at_el0 = |name, stop| attack(name, P::Containment, stop).joined(Control).contained(Stopped);
     vec![
         attack("write-own-code", w_xor_x, WRITE),
         attack("run-heap", w_xor_x, RUN),
@@ -205,6 +63,16 @@ pub(super) fn all() -> Vec<Attack> {
         attack("write-known-stack", P::RandomLayout, WRITE).course(Twice).or_refused(),
         attack("jump-to-code-of-another-build", P::ShuffledImage, REFUSED).course(Builds),
         attack("write-data-of-another-build", P::ShuffledImage, REFUSED).course(Builds),
+    ]
+}
+
+/// Where code may go on, and what a program may do with its own heap: rows 7 to 10.
+fn jumps_and_blocks() -> Vec<Attack> {
+    use Case::ByDesign;
+    use Core::{Max, Tagged};
+    use Protection as P;
+
+    vec![
         attack("overwrite-own-return", P::SignedReturns, UNSIGNED).core(Max),
         attack("overwrite-callers-return", P::SignedReturns, UNSIGNED).core(Max),
         attack("reuse-a-signed-return", P::SignedReturns, UNSIGNED).core(Max),
@@ -218,17 +86,30 @@ pub(super) fn all() -> Vec<Attack> {
             .core(Max)
             .joined(ByDesign)
             .contained(ByDesign),
-        attack("read-after-free", P::HeapTags, READ_TAG).core(Tagged).along(CHECKS),
-        attack("write-after-free", P::HeapTags, WRITE_TAG).core(Tagged).along(CHECKS),
-        attack("overrun-by-one", P::HeapTags, READ_TAG).core(Tagged).along(CHECKS),
-        attack("overrun-within-a-granule", P::HeapTags, READ_TAG)
+        attack("read-after-free", P::HeapTags, TAG).core(Tagged).along(CHECKS),
+        attack("write-after-free", P::HeapTags, TAG).core(Tagged).along(CHECKS),
+        attack("overrun-by-one", P::HeapTags, TAG).core(Tagged).along(CHECKS),
+        attack("overrun-within-a-granule", P::HeapTags, TAG)
             .core(Tagged)
             .joined(ByDesign)
             .contained(ByDesign),
-        attack("free-twice", P::HeapTags, PANIC).core(Tagged).along(CHECKS),
+        attack("free-twice", P::HeapTags, TAG).core(Tagged).along(CHECKS),
         attack("overrun-then-free", P::HeapChecks, PANIC),
         attack("write-after-free-and-wait", P::HeapChecks, PANIC),
+        attack("write-into-a-large-block-after-free", P::HeapChecks, PANIC)
+            .joined(ByDesign)
+            .contained(ByDesign),
         attack("free-twice", P::HeapChecks, PANIC),
+    ]
+}
+
+/// What the boot has set up: rows 11 to 13.
+fn the_seal() -> Vec<Attack> {
+    use Case::Absent;
+    use Protection as P;
+
+    let at_el1 = |name, protection, stop| attack(name, protection, stop).contained(Absent);
+    vec![
         attack("overwrite-vtable", P::SealedData, WRITE),
         at_el1("overwrite-sealed-variable", P::SealedData, WRITE).course(PLACES),
         at_el1("map-code-writable", P::SealedTables, WRITE).course(PLACES),
@@ -236,6 +117,18 @@ pub(super) fn all() -> Vec<Attack> {
         at_el1("find-writable-name-of-tables", P::SealedTables, REFUSED).course(PLACES),
         at_el1("find-instructions-that-undo", P::SealedCode, REFUSED).course(PLACES),
         at_el1("call-boot-code", P::SealedCode, RUN).course(BOOT),
+    ]
+}
+
+/// What is the kernel's, and what it does for others: rows 14 to 17.
+fn the_kernel() -> Vec<Attack> {
+    use Case::{Absent, ByDesign, Control, Stopped};
+    use Core::Max;
+    use Course::{Lives, Symbol};
+    use Protection as P;
+
+    let at_el0 = |name, stop| attack(name, P::Containment, stop).joined(Control).contained(Stopped);
+    vec![
         at_el0("read-kernel", READ).course(Symbol("vectors")),
         at_el0("write-kernel", WRITE).course(Symbol("ELONE_LEFT_OUT")),
         at_el0("run-kernel", RUN).course(Symbol("memset")),
@@ -246,6 +139,9 @@ pub(super) fn all() -> Vec<Attack> {
         at_el0("write-table-register", UNDEFINED).joined(Absent),
         at_el0("have-kernel-overwrite-itself", REFUSED).course(Symbol("ELONE_LEFT_OUT")),
         at_el0("have-kernel-overwrite-own-code", REFUSED).joined(Absent),
+        attack("have-kernel-follow-a-pointer", P::PrivilegedAccessNever, KERNEL_READ)
+            .core(Max)
+            .joined(Absent),
         attack("tell-mapped-from-unmapped", P::ConstantTimeFaults, Stop { faults: 2, ..REFUSED })
             .core(Max)
             .course(Lives("vectors"))
@@ -281,6 +177,24 @@ const fn elsewhere(
 /// All of them.
 pub(super) const ELSEWHERE: &[Elsewhere] = &[
     elsewhere(
+        0,
+        "an instruction changed from outside",
+        "tests/harness/src/scenarios/integrity.rs",
+        "another_instruction_is_found",
+    ),
+    elsewhere(
+        0,
+        "a descriptor changed from outside",
+        "tests/harness/src/scenarios/integrity.rs",
+        "another_descriptor_is_found",
+    ),
+    elsewhere(
+        0,
+        "changes that nobody looks for",
+        "tests/harness/src/scenarios/integrity.rs",
+        "what_is_not_checked_is_not_found",
+    ),
+    elsewhere(
         14,
         "a million random calls",
         "tests/harness/src/scenarios/containment.rs",
@@ -303,6 +217,24 @@ pub(super) const ELSEWHERE: &[Elsewhere] = &[
         "a device that writes after its reset",
         "hal/tests/devices/restart_hostile.rs",
         "what_a_device_writes_before_its_reset_ends_is_not_seen",
+    ),
+    elsewhere(
+        16,
+        "predict ten thousand sequence numbers",
+        "app/elone/tests/sequence_numbers.rs",
+        "with_it_none_of_ten_thousand_is_predicted",
+    ),
+    elsewhere(
+        16,
+        "predict them without the keyed hash",
+        "app/elone/tests/sequence_numbers.rs",
+        "without_the_protection_ten_thousand_are_predicted",
+    ),
+    elsewhere(
+        16,
+        "predict ports and ids of queries",
+        "app/elone/tests/sequence_numbers.rs",
+        "queries_have_ids_and_ports_of_their_own",
     ),
 ];
 

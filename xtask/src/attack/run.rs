@@ -12,12 +12,15 @@ use elone_gate::{Protection, Protections};
 use elone_harness::{Board, Ending, Machine, Mode};
 
 use super::image::{Image, set};
-use super::list::{Attack, Case, Core, Course};
+use super::kind::{Attack, Case, Core, Course};
 use super::show;
 use super::verdict::{self, Outcome};
 
 /// How long a machine may take to come to its end, on a busy host.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a machine says whose core has tags, and whose memory does not.
+const NO_TAGS: &str = "the heap's memory keeps no tags";
 
 /// Whether what stops an attack is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,10 @@ impl Range {
             }
         };
         let ending = self.boot(run, &file, told)?;
+        if run.attack.core == Core::Tagged && ending.console.contains(NO_TAGS) {
+            let why = "this emulator's memory keeps no tags (QEMU 8 and later do)";
+            return Ok(Outcome::LeftOut(why.to_owned()));
+        }
         Ok(verdict::judge(&ending, run.attack.stop, run.mode))
     }
 
@@ -141,12 +148,10 @@ impl Range {
     fn boot(&self, run: &Run, file: &Path, told: Option<(&str, u64)>) -> Result<Ending> {
         let board = match run.attack.core {
             Core::Usual => "qemu-virt",
-            Core::Max | Core::Tagged => "qemu-virt-max",
+            Core::Max => "qemu-virt-max",
+            Core::Tagged => "qemu-virt-mte",
         };
-        let mut board = Board::find(&self.boards, board)?;
-        if run.attack.core == Core::Tagged {
-            board.machine.push_str(",mte=on");
-        }
+        let board = Board::find(&self.boards, board)?;
         let answer = match run.attack.course {
             Course::Lives(_) => "on-fault=restart-app",
             _ => "on-fault=off",

@@ -17,6 +17,7 @@ pub(super) struct Record {
     /// The mode, or that it is the same in both.
     mode: &'static str,
     mitigation: Mitigation,
+    /// What is expected, or that nothing can be on this machine.
     expected: &'static str,
     outcome: &'static str,
     stopped_by: Option<String>,
@@ -26,6 +27,7 @@ const STOPPED: &str = "stopped";
 const SURVIVED: &str = "survived";
 const BY_DESIGN: &str = "survived-by-design";
 const ELSEWHERE: &str = "proved-elsewhere";
+const LEFT_OUT: &str = "left-out";
 const WRONG: &str = "wrong";
 
 impl Record {
@@ -54,11 +56,16 @@ impl Record {
 
     /// With what came of it.
     pub(super) fn with(self, outcome: &Outcome) -> Self {
+        // What cannot be tried here was not expected to come to anything.
+        if let Outcome::LeftOut(why) = outcome {
+            let stopped_by = Some(why.clone());
+            return Self { expected: LEFT_OUT, outcome: LEFT_OUT, stopped_by, ..self };
+        }
         let (outcome, stopped_by) = match outcome {
             Outcome::Stopped(by) => (STOPPED, Some(by.clone())),
             Outcome::Survived if self.expected == BY_DESIGN => (BY_DESIGN, None),
             Outcome::Survived => (SURVIVED, None),
-            Outcome::Wrong(why) => (WRONG, Some(why.clone())),
+            Outcome::LeftOut(why) | Outcome::Wrong(why) => (WRONG, Some(why.clone())),
         };
         Self { outcome, stopped_by, ..self }
     }
@@ -136,6 +143,7 @@ pub(super) fn table(records: &[Record]) -> String {
             SURVIVED => "SURVIVED",
             BY_DESIGN => "SURVIVED, by design",
             ELSEWHERE => "proved elsewhere",
+            LEFT_OUT => "left out",
             other => other,
         };
         [
@@ -202,6 +210,18 @@ mod tests {
         assert_eq!(list, expected);
         let survived = record(Expected::Survived, &Outcome::Survived);
         assert_eq!(super::list(&[survived])[0]["stopped_by"], Value::Null);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_neither_stopped_nor_survived() {
+        let record = record(Expected::Stopped, &Outcome::LeftOut("no tags".to_owned()));
+        let list = list(std::slice::from_ref(&record));
+        assert!(record.is_right());
+        assert_eq!(
+            (&list[0]["outcome"], &list[0]["expected"]),
+            (&json!("left-out"), &json!("left-out"))
+        );
+        assert_eq!(list[0]["stopped_by"], "no tags");
     }
 
     #[test]

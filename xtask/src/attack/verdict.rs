@@ -8,7 +8,7 @@ use std::fmt;
 
 use elone_harness::{Ending, Mode, Shutdown};
 
-use super::list::{Place, Stop};
+use super::kind::{Place, Stop};
 
 /// How a machine ends after a fault with `on-fault=off`, and after an attack that was refused.
 const AFTER_A_FAULT: u8 = 101;
@@ -27,7 +27,9 @@ pub(super) enum Outcome {
     Stopped(String),
     /// It came through.
     Survived,
-    /// Neither: what was seen instead.
+    /// It could not be made, as the machine lacks what is tried; the words say what.
+    LeftOut(String),
+    /// None of these: what was seen instead.
     Wrong(String),
 }
 
@@ -97,11 +99,11 @@ fn fault(ending: &Ending, line: &str, stop: Stop, mode: Mode) -> Result<String, 
     let target = ending.console.lines().find_map(|line| line.strip_prefix("TARGET "));
     let target = target.and_then(hexadecimal).ok_or("it named no target")?;
     let level = match mode {
-        Mode::Joined => "EL1",
-        Mode::Contained => "EL0",
+        Mode::Contained if stop.place != Place::InKernel => "EL0",
+        _ => "EL1",
     };
     let there = match stop.place {
-        Place::There => fault.far == target,
+        Place::There | Place::InKernel => fault.far == target,
         Place::At => fault.elr == target,
         Place::Spoiled => fault.far != target && fault.far & ADDRESS == target & ADDRESS,
         Place::Tag => fault.far & UNTAGGED == target & UNTAGGED && is_of_a_tag(&ending.console),
@@ -124,7 +126,7 @@ fn fault(ending: &Ending, line: &str, stop: Stop, mode: Mode) -> Result<String, 
         return Err(format!("{fault}, but {}", end(ending)));
     }
     Ok(match stop.place {
-        Place::There | Place::Spoiled | Place::Below | Place::Tag => {
+        Place::There | Place::InKernel | Place::Spoiled | Place::Below | Place::Tag => {
             format!("{} at {:#x}", fault.class, fault.far)
         }
         Place::At => format!("{} at {:#x}", fault.class, fault.elr),
@@ -267,6 +269,7 @@ mod tests {
         assert!(stops(Place::Spoiled, 0x0020_0000_0040_2000, 0));
         assert!(!stops(Place::Spoiled, 0x40_2000, 0) && !stops(Place::Spoiled, 0x0020_0000, 0));
         assert!(stops(Place::Below, 0x3f_0000, 0) && !stops(Place::Below, 0x40_3000, 0));
+        assert!(stops(Place::There, 0x40_2000, 0) && !stops(Place::InKernel, 0x40_2000, 0));
         assert!(!stops(Place::Below, 0x1000, 0) && stops(Place::Nowhere, 1, 1));
     }
 }

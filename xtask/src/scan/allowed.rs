@@ -40,14 +40,10 @@ pub(super) const ON_PURPOSE: &[&str] = &["attack", "el0_reaches_nothing"];
 /// both functions begin.
 pub(super) type Way = (&'static str, &'static str);
 
-/// The boot, all of which is before the seal: from its list on; in what takes the kernel's map to
-/// change it, which the seal takes for good; and where the space of a contained application is made,
-/// once.
+/// The boot's list, which ends with the seal, and stays to run the application; and the seal, most of
+/// which is gone when it returns.
 pub(super) const WAYS: &[Way] = &[
     ("__elone_start", ""),
     ("elone_kernel::boot::", ""),
     ("elone_hal::arch::seal::seal", "elone_hal::arch::seal::prepare"),
-    ("<elone_hal::arch::tables::Mapper>::", ""),
-    ("<elone_hal::arch::frames::Frames>::dma_pool", ""),
-    ("<elone_kernel::mode::layout::Layout>::new", "<elone_hal::arch::space::UserSpace>::new"),
 ];

@@ -145,6 +145,14 @@ pub(crate) fn address(word: u32) -> Option<Reference> {
     })
 }
 
+/// What `word` adds to the register that `adrp` has written, in bytes, if it is an ADD of a constant
+/// to that (C6.2, "ADD (immediate)").
+pub(crate) fn add(word: u32, adrp: u32) -> Option<u64> {
+    let adds = bits(word, 31, 22) == 0b10_0100_0100;
+    let same = bits(word, 9, 5) == bits(adrp, 4, 0);
+    (adds && same).then(|| u64::from(bits(word, 21, 10)))
+}
+
 /// What an instruction makes an address of, as a distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
@@ -257,5 +265,8 @@ mod tests {
         assert_eq!(address(0xb000_0000), Some(Reference::Page(0x1000))); // adrp x0, .+0x1000
         assert_eq!(address(0x10ff_ffe0), Some(Reference::Byte(-4))); // adr x0, .-4
         assert_eq!(address(0x9100_0000), None);
+        assert_eq!(add(0x9104_8c20, 0xb000_0001), Some(0x123)); // add x0, x1, #0x123
+        assert_eq!(add(0x9104_8c20, 0xb000_0002), None);
+        assert_eq!(add(0xd104_8c20, 0xb000_0001), None); // sub
     }
 }

@@ -99,17 +99,21 @@ impl<'a> Linked<'a> {
         Ok(Self { part, loaded, executable, init, pointers })
     }
 
-    /// Every word that can be run once the machine is sealed, with its address.
-    pub(super) fn live(&self) -> impl Iterator<Item = (u64, u32)> {
-        let words = self.executable.iter().flat_map(|bytes| {
+    /// Every word that can be run, with its address: those that lie behind one another together.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Vec<(u64, u32)>> {
+        self.executable.iter().map(|bytes| {
             let words = bytes.contents.chunks(4).map(|chunk| {
                 let mut word = [0; 4];
                 word[..chunk.len()].copy_from_slice(chunk);
                 u32::from_le_bytes(word)
             });
-            (bytes.address..).step_by(4).zip(words)
-        });
-        words.filter(|(address, _)| !self.is_init(*address))
+            (bytes.address..).step_by(4).zip(words).collect()
+        })
+    }
+
+    /// Every word that can be run once the machine is sealed, with its address.
+    pub(super) fn live(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.runs().flatten().filter(|(address, _)| !self.is_init(*address))
     }
 
     /// Whether what is at this address is there for the boot alone.

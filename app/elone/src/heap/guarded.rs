@@ -9,7 +9,7 @@ use super::Usage;
 use super::block::{Finding, Key, Plan};
 use super::checks::Checks;
 use super::raw::{Backing, Block};
-use super::tags::{Instructions, Rest, Tags, parted, tagged};
+use super::tags::{Instructions, Tags, parted, tagged};
 
 /// A heap, over memory that it is given.
 #[derive(Debug)]
@@ -45,9 +45,9 @@ impl<I: Instructions> Heap<I> {
     }
 
     /// Guards the blocks by tags; to be decided before there is any.
-    pub(super) fn tag_by(&mut self, instructions: I, rest: Rest) {
+    pub(super) fn tag_by(&mut self, instructions: I) {
         debug_assert_eq!(self.allocated, 0, "blocks are guarded all or none");
-        self.guard = Guard::Tags(Tags::new(instructions, rest));
+        self.guard = Guard::Tags(Tags::new(instructions));
     }
 
     /// Adds memory. Too little to be of use is left out.

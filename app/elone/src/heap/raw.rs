@@ -59,6 +59,7 @@ impl Block {
     }
 
     /// Where what was obtained begins.
+    #[inline(always)]
     fn base(&self) -> *mut u8 {
         // SAFETY: every plan's offset lies within what it is for.
         unsafe { self.user.sub(self.plan.offset) }.as_ptr()
@@ -110,6 +111,7 @@ impl Block {
     }
 
     /// Poisons the application's part and the canary, as far as [`poisoned`] says.
+    #[inline(always)]
     pub(super) fn poison(&mut self) {
         let (head, tail) = poisoned(self.plan.size);
         self.fill(0, head);
@@ -119,9 +121,15 @@ impl Block {
     }
 
     /// Whether all that was poisoned still is.
+    #[inline(always)]
     pub(super) fn is_poisoned(&self) -> bool {
         let (head, tail) = poisoned(self.plan.size);
         self.holds(0, head) && (tail == 0 || self.holds(self.plan.size + CANARY - tail, tail))
+    }
+
+    /// Whether the plan has anything over behind the application's part.
+    pub(super) const fn has_over(&self) -> bool {
+        self.plan.backing.size() > self.plan.offset + self.plan.size
     }
 
     /// Fills what the plan has over behind the application's part with a pattern.
@@ -137,6 +145,7 @@ impl Block {
     }
 
     /// Poisons a part of the block.
+    #[inline(always)]
     fn fill(&mut self, start: usize, length: usize) {
         debug_assert!(self.has(start, length));
         // SAFETY: within the block, by what is planned for: `poisoned` ends with the canary.
@@ -147,6 +156,7 @@ impl Block {
 
     /// Whether a part of the block, of a word at least, is poisoned: by four words, by one, and the
     /// last one even if it has been looked at in part.
+    #[inline(always)]
     fn holds(&self, start: usize, length: usize) -> bool {
         const WORDS: u64 = u64::from_ne_bytes([POISON; WORD]);
         let (mut at, last) = (start, start + length - WORD);
@@ -226,6 +236,7 @@ impl Backing {
     }
 
     /// A block by this plan, if there is memory for it.
+    #[inline(always)]
     pub(super) fn obtain(&mut self, plan: Plan) -> Option<Block> {
         // SAFETY: no plan is for nothing: a global allocator is never asked for that.
         let base = unsafe { self.0.allocate(plan.backing)? };
@@ -235,6 +246,7 @@ impl Backing {
     }
 
     /// Takes a block back.
+    #[inline(always)]
     pub(super) fn restore(&mut self, block: Block) {
         let base = block.base();
         // SAFETY: a block was obtained by its plan, and is given back once as it is no `Copy`.

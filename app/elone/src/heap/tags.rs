@@ -10,8 +10,8 @@
 //! without a tag either. (Whether such a pointer is checked at all is for who sets up the core:
 //! `TCR_EL1.TCMA0` and `TCMA1`.) So the allocator itself works with checks off.
 //!
-//! Tags are for granules of 16 bytes. Where the checks are in force too, the rest of a block's last
-//! granule holds a pattern that is looked at when the block is given back.
+//! Tags are for granules of 16 bytes: what a block's last granule has over holds a pattern, which is
+//! looked at when the block is given back.
 
 use super::block::{Finding, GRANULE, Plan, Wrong};
 use super::raw::{Backing, Block};
@@ -39,20 +39,10 @@ pub(super) trait Instructions {
     fn unchecked<R>(&self, work: impl FnOnce() -> R) -> R;
 }
 
-/// Whether what a granule has over is looked at too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// By a pattern.
-    Checked,
-    /// No.
-    Left,
-}
-
 /// The heap's tags.
 #[derive(Debug)]
 pub(super) struct Tags<I> {
     instructions: I,
-    rest: Rest,
 }
 
 /// A pointer's address without its tag, and the tag.
@@ -73,8 +63,8 @@ const fn natural(address: usize) -> u8 {
 }
 
 impl<I: Instructions> Tags<I> {
-    pub(super) const fn new(instructions: I, rest: Rest) -> Self {
-        Self { instructions, rest }
+    pub(super) const fn new(instructions: I) -> Self {
+        Self { instructions }
     }
 
     /// Does what the allocator does with its own data.
@@ -145,7 +135,7 @@ impl<I: Instructions> Tags<I> {
         let boundary = boundary(block);
         let length = block.plan().backing.size();
         self.instructions.set_tag(block, length, GRANULE, boundary);
-        if self.rest == Rest::Checked {
+        if block.has_over() {
             self.instructions.unchecked(|| block.set_rest());
         }
     }
@@ -162,7 +152,7 @@ impl<I: Instructions> Tags<I> {
         if !ends || at(length - GRANULE_STEP) != tag {
             return Err(found(Wrong::Mismatch));
         }
-        if self.rest == Rest::Checked && !self.instructions.unchecked(|| block.has_rest()) {
+        if block.has_over() && !self.instructions.unchecked(|| block.has_rest()) {
             return Err(found(Wrong::Overrun));
         }
         Ok(())

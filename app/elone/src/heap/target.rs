@@ -14,7 +14,7 @@ use super::Usage;
 use super::block::{Finding, Key, Wrong};
 use super::guarded::Heap;
 use super::raw::Block;
-use super::tags::{Instructions, Rest};
+use super::tags::Instructions;
 
 #[global_allocator]
 static HEAP: Global = Global(UnsafeCell::new(Heap::new()));
@@ -67,12 +67,12 @@ fn end(finding: Finding, user: Option<*mut u8>) -> ! {
 /// Gives the kernel's ranges to the heap, guarded by what the kernel says is in force.
 pub(crate) fn claim(start: &Start) {
     let in_force = start.machine.protections;
-    let checked = in_force.has(Protection::HeapChecks);
-    let tagged = in_force.has(Protection::HeapTags) && tags_are_kept(start);
+    let tags = in_force.has(Protection::HeapTags);
+    let tagged = tags && tags_are_kept(start);
     HEAP.with(|heap| {
         if tagged {
-            heap.tag_by(Core, if checked { Rest::Checked } else { Rest::Left });
-        } else if checked {
+            heap.tag_by(Core);
+        } else if tags || in_force.has(Protection::HeapChecks) {
             heap.check_by(key(start));
         }
         for range in &*start.heap {
@@ -85,7 +85,7 @@ pub(crate) fn claim(start: &Start) {
 }
 
 /// Whether the heap's memory keeps the tags that it is given. Where it does not, they would end a
-/// program in which nothing is wrong.
+/// program in which nothing is wrong, so that checks take their place.
 fn tags_are_kept(start: &Start) -> bool {
     let kept = start.heap.iter().all(|range| {
         let base = core::ptr::with_exposed_provenance_mut(range.start);
@@ -94,7 +94,7 @@ fn tags_are_kept(start: &Start) -> bool {
         unsafe { tags::are_kept(base) }
     });
     if !kept {
-        log::warn!("the heap's memory keeps no tags: the heap is not guarded by them");
+        log::warn!("the heap's memory keeps no tags: the heap is guarded by checks instead");
     }
     kept
 }

@@ -69,6 +69,14 @@ impl<I: super::tags::Instructions> Bench<I> {
         user
     }
 
+    /// Frees blocks until all that waited has left.
+    fn flush(&mut self) -> Result<(), Finding> {
+        (0..32).try_for_each(|_| {
+            let user = self.heap.allocate(bytes(8))?;
+            self.free(user, bytes(8))
+        })
+    }
+
     fn free(&mut self, user: *mut u8, layout: Layout) -> Result<(), Finding> {
         // SAFETY: as the test says; the memory itself is there as long as the heap.
         unsafe { self.heap.free(user, layout) }

@@ -269,7 +269,7 @@ fn lives_are_elsewhere(context: &Context) -> Result<()> {
 
 /// The same where nothing gives a seed, which is said.
 fn lives_are_elsewhere_without_entropy(context: &Context) -> Result<()> {
-    let machine = context.machine("qemu-virt", "lives_are_elsewhere")?;
+    let machine = context.machine("qemu-virt", "lives_are_elsewhere")?.without_entropy();
     let machine = machine.argument("-machine").argument("dtb-randomness=off");
     let ending = lead_lives(machine)?;
     let said = ending.console.matches("it can be guessed where the application has what").count();

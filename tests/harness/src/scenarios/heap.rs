@@ -37,6 +37,7 @@ fn blocks_keep_what_they_hold(context: &Context) -> Result<()> {
         let ending =
             context.machine(board, "blocks_keep_what_they_hold")?.boot()?.ending(PATIENCE)?;
         ending.expect_status(0)?;
+        ensure!(ending.console.contains("\nkept by the heap, told to the kernel\n"), "{ending}");
         ensure!(ending.console.contains("steps, guarded by: "), "{ending}");
         ensure!(ending.console.contains(guard), "{guard} is not in force: {ending}");
         // What must not be done is what is found: the same without it ends well.

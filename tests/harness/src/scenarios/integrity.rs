@@ -16,6 +16,7 @@ use crate::{Context, Forward, Guest, Machine, Network, Resets, Scenario, Shutdow
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["integrity":
     Quick another_instruction_is_found,
     Quick another_constant_is_found,
+    Quick another_sealed_word_is_found,
     Quick another_descriptor_is_found,
     Quick another_application_is_found in Contained,
     Quick a_machine_that_never_sleeps_is_checked,
@@ -48,6 +49,14 @@ fn another_instruction_is_found(context: &Context) -> Result<()> {
 
 fn another_constant_is_found(context: &Context) -> Result<()> {
     is_found(server(context)?, constant, "read-only data", context, SERVER)
+}
+
+/// What the boot has relocated, and what it has written for good.
+fn another_sealed_word_is_found(context: &Context) -> Result<()> {
+    for changed in [relocated, settled] {
+        is_found(server(context)?, changed, "sealed data", context, SERVER)?;
+    }
+    Ok(())
 }
 
 fn another_descriptor_is_found(context: &Context) -> Result<()> {
@@ -147,6 +156,22 @@ fn application(image: &Image, stub: &mut Stub) -> Result<u64> {
     let package = image.symbol("__application_start")?..image.symbol("__application_end")?;
     let offset = image.find(b".rs", package)?;
     image.overwrite(stub, offset, b"!")
+}
+
+fn relocated(image: &Image, stub: &mut Stub) -> Result<u64> {
+    flip_before(image.symbol("__sealed_end")?, stub)
+}
+
+fn settled(image: &Image, stub: &mut Stub) -> Result<u64> {
+    flip_before(image.symbol("__sealed_bss_end")?, stub)
+}
+
+/// The last word before the end of a part, which fills up its page: every bit is another.
+fn flip_before(end: u64, stub: &mut Stub) -> Result<u64> {
+    let address = LOADED + end - 8;
+    let word: Vec<u8> = stub.read(address, 8)?.iter().map(|byte| !byte).collect();
+    stub.write(address, &word)?;
+    Ok(address)
 }
 
 /// The descriptor of the first page of text: now the page can be written to (AP[2], Arm ARM, section

@@ -13,6 +13,7 @@ mod gateway;
 mod heap;
 mod integrity;
 mod kernel;
+mod layout;
 mod network;
 mod page;
 mod protection;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         containment::SCENARIOS,
         heap::SCENARIOS,
         kernel::SCENARIOS,
+        layout::SCENARIOS,
         entropy::SCENARIOS,
         faults::SCENARIOS,
         integrity::SCENARIOS,

@@ -1,17 +1,20 @@
 //! Asks for blocks of all sizes, resizes and frees them in a random order, and sees at each step that
-//! one of them still holds what was written to it. Says what guards them, and ends well.
+//! one of them still holds what was written to it. Has the kernel read blocks and write to them. Says
+//! what guards them, and ends well.
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use elone::gate::calls;
 use elone::{Platform, heap, info};
 
-const STEPS: u32 = 5_000;
+const STEPS: u32 = 3_000;
 /// At most so many blocks at a time.
-const LIVE: usize = 64;
+const LIVE: usize = 32;
 
 #[elone::main]
 async fn main(platform: Platform) -> Result<(), &'static str> {
@@ -21,7 +24,7 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
     for step in 0..STEPS {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let number = (random >> 8) as usize;
-        let size = 1 + number % [60, 60, 300, 5_000, 100_000][number / 7 % 5];
+        let size = 1 + number % [60, 60, 300, 2_000, 20_000][number / 7 % 5];
         if blocks.len() < LIVE && number % 3 > 0 {
             blocks.push(filled(size, step.to_le_bytes()[0]));
             continue;
@@ -43,8 +46,20 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
     if heap::usage().allocated != before.allocated {
         return Err("what was freed is still counted");
     }
+    ask_the_kernel()?;
     info!("{STEPS} steps, guarded by: {}", platform.machine().protections);
     Ok(())
+}
+
+/// What a block holds is what the kernel reads, and the other way round.
+fn ask_the_kernel() -> Result<(), &'static str> {
+    let words = String::from("kept by the heap, told to the kernel\n");
+    calls::console_write(words.as_bytes());
+    let mut bytes = filled(64, 0);
+    calls::entropy(&mut bytes[3..61]).map_err(|_| "no entropy")?;
+    let ends = [&bytes[..3], &bytes[61..]].concat();
+    let is_filled = bytes[3..61].iter().any(|byte| *byte != 0);
+    if is_filled && ends == [0; 6] { Ok(()) } else { Err("not what was asked for is filled") }
 }
 
 fn filled(size: usize, byte: u8) -> Vec<u8> {

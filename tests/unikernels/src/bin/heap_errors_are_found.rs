@@ -23,12 +23,12 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
     info!("block {:#x}, {}", block.addr(), platform.machine().protections);
     let end = size.cast_signed();
     match platform.setting("what") {
-        Some("overrun") => write(block, end),
-        Some("far-overrun") => write(block, end + 15 & !15),
-        Some("underrun") => write(block, -1),
+        Some("overrun") => change(block, end),
+        Some("far-overrun") => write(block, end + 15 & !15, 0xaa),
+        Some("underrun") => change(block, -1),
         Some("write-after-free") => {
             give(block, layout);
-            write(block, 1);
+            write(block, 1, 0xaa);
             go_on(layout);
             return Err("SURVIVED");
         }
@@ -72,9 +72,16 @@ fn give(block: *mut u8, layout: Layout) {
     unsafe { alloc::alloc::dealloc(black_box(block), layout) };
 }
 
-fn write(block: *mut u8, at: isize) {
+/// Makes a byte another one, whatever it was: a canary may be any.
+fn change(block: *mut u8, at: isize) {
     // SAFETY: none; this is what must not be done.
-    unsafe { block.wrapping_offset(at).write_volatile(0xaa) };
+    let byte = unsafe { block.wrapping_offset(at).read_volatile() };
+    write(block, at, !byte);
+}
+
+fn write(block: *mut u8, at: isize, byte: u8) {
+    // SAFETY: none; this is what must not be done.
+    unsafe { block.wrapping_offset(at).write_volatile(byte) };
 }
 
 fn go_on(layout: Layout) {

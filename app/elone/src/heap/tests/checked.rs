@@ -3,8 +3,12 @@
 use super::*;
 use crate::heap::tests::with_tags::Never;
 
+/// Sizes up to this, each; and a heap of as many bytes as are needed, as each test has its own.
+const FEW: usize = if cfg!(miri) { 10 } else { 60 };
+const BYTES: usize = if cfg!(miri) { 256 << 10 } else { 1 << 20 };
+
 fn bench() -> Bench<Never> {
-    Bench::new(1 << 20, |heap, _| heap.check_by(KEY))
+    Bench::new(BYTES, |heap, _| heap.check_by(KEY))
 }
 
 fn wrong<T>(result: Result<T, Finding>) -> Option<Wrong> {
@@ -16,17 +20,9 @@ fn write(user: *mut u8, at: isize) {
     change(user.wrapping_offset(at));
 }
 
-/// Frees blocks until all that waited has left.
-fn flush(bench: &mut Bench<Never>) -> Result<(), Finding> {
-    (0..32).try_for_each(|_| {
-        let user = bench.heap.allocate(bytes(8))?;
-        bench.free(user, bytes(8))
-    })
-}
-
 #[test]
 fn an_overrun_by_one_is_found_in_either_direction() {
-    for size in (1..100).chain([320, 500, 70_000]) {
+    for size in (1..FEW).chain([320, 500, 70_000]) {
         for (at, wrong_) in [(size, Wrong::Overrun), (size + 7, Wrong::Overrun)] {
             let mut bench = bench();
             let user = bench.allocate(bytes(size));
@@ -55,13 +51,13 @@ fn an_overrun_is_found_by_a_resize() {
 
 #[test]
 fn what_is_written_after_it_was_freed_is_found_when_it_leaves() {
-    for size in (1..60).chain([311, 312, 313]) {
+    for size in (1..FEW).chain([311, 312, 313]) {
         for at in [0, 1, size / 2, size - 1, size + 7] {
             let mut bench = bench();
             let user = bench.allocate(bytes(size));
             bench.free(user, bytes(size)).unwrap();
             write(user, at.cast_signed());
-            let found = flush(&mut bench).unwrap_err();
+            let found = bench.flush().unwrap_err();
             assert_eq!(
                 found,
                 Finding { wrong: Wrong::WrittenAfterFree, address: user.addr(), size }
@@ -78,7 +74,7 @@ fn of_a_larger_block_both_ends_are_looked_at() {
         bench.free(user, bytes(5_000)).unwrap();
         write(user, at);
         let expected = found.then_some(Wrong::WrittenAfterFree);
-        assert_eq!(wrong(flush(&mut bench)), expected);
+        assert_eq!(wrong(bench.flush()), expected);
     }
 }
 
@@ -88,7 +84,7 @@ fn a_header_that_is_written_after_it_was_freed_is_found() {
     let user = bench.allocate(bytes(24));
     bench.free(user, bytes(24)).unwrap();
     write(user, -3);
-    assert_eq!(wrong(flush(&mut bench)), Some(Wrong::WrittenAfterFree));
+    assert_eq!(wrong(bench.flush()), Some(Wrong::WrittenAfterFree));
 }
 
 #[test]
@@ -105,7 +101,7 @@ fn what_is_freed_twice_is_found_after_it_has_left_too() {
     let mut bench = bench();
     let (user, _wall) = (bench.allocate(bytes(48)), bench.allocate(bytes(48)));
     bench.free(user, bytes(48)).unwrap();
-    flush(&mut bench).unwrap();
+    bench.flush().unwrap();
     assert!(matches!(wrong(bench.free(user, bytes(48))), Some(Wrong::Header | Wrong::FreedTwice)));
 }
 
@@ -156,7 +152,7 @@ fn what_waits_is_free_and_given_out_when_there_is_nothing_else() {
         }
         blocks.push(user);
     }
-    assert!(blocks.len() > 60);
+    assert!(blocks.len() > 12);
     assert_eq!(bench.heap.usage().allocated, blocks.len() * 15_000);
     let full = bench.heap.usage().free;
     for user in blocks.drain(..4) {
@@ -184,5 +180,5 @@ fn all_comes_back() {
     let usage = bench.heap.usage();
     // What waits is counted by what was asked for it; the allocator's own words come on top.
     assert!(usage.allocated == 0 && usage.free <= free && free - usage.free < 32 * 40, "{usage:?}");
-    flush(&mut bench).unwrap();
+    bench.flush().unwrap();
 }

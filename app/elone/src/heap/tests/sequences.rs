@@ -167,7 +167,8 @@ fn found(deed: Deed) {
         let result = sequence.commit(deed).and_then(|_| {
             (0..within).try_for_each(|_| sequence.step())?;
             let live = core::mem::take(&mut sequence.live);
-            live.iter().try_for_each(|block| sequence.bench.free(block.user, block.layout))
+            live.iter().try_for_each(|block| sequence.bench.free(block.user, block.layout))?;
+            sequence.bench.flush()
         });
         assert!(result.is_err(), "{deed:?} by seed {seed} was not found");
     }

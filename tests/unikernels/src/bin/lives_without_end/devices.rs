@@ -145,13 +145,16 @@ impl Net {
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "disk {} {:?}", self.handle.0, self.area)
+        // Where they are is another place in every life.
+        let (count, size) = (self.area.count(), self.area.size());
+        write!(f, "disk {} {count} × {size} bytes", self.handle.0)
     }
 }
 
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "net {} {:?}", self.handle.0, self.area)
+        let (count, size) = (self.area.count(), self.area.size());
+        write!(f, "net {} {count} × {size} bytes", self.handle.0)
     }
 }
 
