@@ -6,6 +6,7 @@
 //! value of it may be taken to be known.
 
 use super::places::{address, places};
+use super::seal;
 use crate::address::PAGE;
 
 unsafe extern "C" {
@@ -16,8 +17,6 @@ unsafe extern "C" {
     static __sealed_end: u8;
     static __sealed_bss_start: u8;
     static __sealed_bss_end: u8;
-    static __tables_start: u8;
-    static __tables_end: u8;
 }
 
 /// Words in a page.
@@ -36,7 +35,7 @@ pub enum Part {
     Relocated,
     /// Variables that the boot has written for good.
     Settled,
-    /// The tables of the upper half. The application's own change with each of its lives.
+    /// The tables of the upper half that are in use. The application's own change with each of its lives.
     Tables,
 }
 
@@ -61,7 +60,7 @@ impl Part {
             Self::Settled => (&raw const __sealed_bss_start, &raw const __sealed_bss_end),
             Self::Tables => {
                 // Where they are read: the writable name goes with the seal.
-                let length = (&raw const __tables_end).addr() - (&raw const __tables_start).addr();
+                let length = seal::tables_in_use() * PAGE;
                 let start = core::ptr::with_exposed_provenance::<u8>(address(places().tables_read));
                 (start, start.wrapping_add(length))
             }

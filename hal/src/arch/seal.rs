@@ -16,11 +16,12 @@ use elone_protections::Protection;
 use heapless::Vec;
 
 use super::exception::{Frame, Kind, Origin, Vector};
-use super::places::places;
+use super::places::{address, places};
 use super::tables::{MapError, Mapper};
 use super::translation::flush;
 use crate::address::PAGE;
 use crate::protections::wanted;
+use crate::sealed::Sealed;
 
 global_asm!(include_str!("seal.s"));
 
@@ -39,6 +40,10 @@ unsafe extern "C" {
 
 /// Whether the one fault that is no fault may come.
 static SEALING: AtomicBool = AtomicBool::new(false);
+
+/// How many of the tables are in use for good, from the first one on.
+#[unsafe(link_section = ".bss.ro_after_init")]
+static TABLES_IN_USE: Sealed<usize> = Sealed::new(0);
 
 /// How many pages the boot's code may have.
 const PAGES: usize = 64;
@@ -81,6 +86,9 @@ fn prepare(mut mapper: Mapper, unused: &mut [u64; 2]) -> Result<Rest, MapError> 
     let [unused_ground, unused_tables] = unused;
     let mut rest = Rest { init: Vec::new(), ground: unused_ground, tables: unused_tables };
 
+    let in_use = (tree.next() - address(places().tables)) / PAGE;
+    // SAFETY: nobody asks before the seal, and there is one thread of execution.
+    unsafe { TABLES_IN_USE.replace(in_use) };
     if wanted(Protection::SealedData) {
         let (start, end) = (at(&raw const __rodata_end), at(&raw const __sealed_end));
         tree.protect(start, end - start)?;
@@ -104,6 +112,11 @@ fn prepare(mut mapper: Mapper, unused: &mut [u64; 2]) -> Result<Rest, MapError> 
     }
     flush();
     Ok(rest)
+}
+
+/// How many of the tables are in use, from the first one on: known once the machine is sealed.
+pub(super) fn tables_in_use() -> usize {
+    *TABLES_IN_USE.get()
 }
 
 /// Whether an exception is the one that the seal ends with; then the frame is changed so that what
