@@ -49,7 +49,7 @@ fn redirect(up: usize, target: usize) {
     black_box(record);
     // SAFETY: none, on purpose: the second word is the saved return address. Where the promise is
     // kept, what is returned to then does not authenticate.
-    unsafe { record.add(1).write_volatile(target) };
+    unsafe { record.wrapping_add(1).write_volatile(target) };
 }
 
 // `attack_lure` calls `attack_keep`, which keeps its own signed return address and returns 0; then
@@ -106,8 +106,9 @@ unsafe extern "C" {
 /// Has: a signed return address of another frame, copied. Wants: this frame to return by it.
 fn reuse(_: &Scene) -> Outcome {
     attack_lure();
+    let kept = &raw const KEPT;
     // SAFETY: written once, by what was just called.
-    let kept = unsafe { (&raw const KEPT).read_volatile() };
+    let kept = unsafe { kept.read_volatile() };
     // Without its signature it is the address itself, in whichever half of the addresses.
     #[expect(clippy::cast_possible_truncation, reason = "addresses have 64 bits here")]
     scene::target(((kept << 16).cast_signed() >> 16).cast_unsigned() as usize);

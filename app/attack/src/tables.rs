@@ -63,7 +63,7 @@ impl Tables {
         const WORDS: usize = 24;
         let places = scene.target()? as *const usize;
         // SAFETY: a variable of the kernel's of at least so many words, which nobody writes any more.
-        let word = |index| unsafe { places.add(index).read_volatile() };
+        let word = |index| unsafe { places.wrapping_add(index).read_volatile() };
         let within = |part: &core::ops::Range<usize>| {
             (0..WORDS).map(word).find(|word| part.contains(word) && word.is_multiple_of(PAGE))
         };

@@ -141,7 +141,6 @@ pub unsafe fn unchecked<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The tag in an address.
-#[expect(clippy::cast_possible_truncation, reason = "a field of 4 bits, masked")]
 const fn tag(address: u64) -> u8 {
     (address >> SHIFT) as u8 & 0xf
 }

@@ -40,7 +40,8 @@ impl Random {
 
     /// Mostly small, sometimes large, as applications ask.
     fn layout(&mut self) -> Layout {
-        let most = [64, 64, 300, 2_000, 30_000][self.below(5)];
+        let large = if cfg!(miri) { 700 } else { 30_000 };
+        let most = [64, 64, 300, 400, large][self.below(5)];
         let align = 1 << [0, 3, 3, 4, 4, 5, 8][self.below(7)];
         Layout::from_size_align(1 + self.below(most), align).unwrap()
     }
