@@ -6,7 +6,7 @@ use elone_hal::arch::core as cpu;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::seal;
 use elone_hal::arch::tables::Mapper;
-use elone_hal::early_interrupt_controller;
+use elone_hal::early_facts;
 
 use crate::blackbox;
 use crate::clock::Clock;
@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::sources;
 use crate::watchdog;
 
-early_interrupt_controller!(elone_boards::BOARD);
+early_facts!(elone_boards::BOARD);
 
 /// Brings the machine up, then runs the application. The entry code jumps here once: boot core,
 /// EL1, MMU on, the image mapped, boot stack, interrupts masked.

@@ -4,7 +4,7 @@
 //! is: firmware's tables to be read, free RAM to be written, registers. What gets none (reserved
 //! memory, other firmware, everything low) cannot be reached at all.
 
-use elone_gate::MemoryRanges;
+use elone_gate::{MemoryRanges, Protection};
 use elone_hal::address::PhysicalRange;
 use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::frames::Frames;
@@ -13,6 +13,7 @@ use elone_hal::arch::tables::{MapError, Mapper};
 use elone_hal::arch::unclaimed::Unclaimed;
 use elone_hal::dma::DmaPool;
 use elone_hal::mmio::Window;
+use elone_hal::protections;
 use elone_hal::seed::EarlySeed;
 use heapless::Vec;
 use spin::Once;
@@ -144,6 +145,9 @@ impl Memory {
             if let Some(block) = left {
                 drop(joined.push(block)); // there is room for all blocks
             }
+        }
+        if joined.first_mut().is_some_and(Unclaimed::keeps_tags) {
+            protections::note(Protection::HeapTags);
         }
         Rest { blocks: joined, mapper: self.mapper }
     }

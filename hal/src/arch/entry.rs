@@ -22,27 +22,22 @@ unsafe extern "Rust" {
     safe fn __elone_start(handoff: Handoff) -> !;
 }
 
-/// Where the board's interrupt controller is, for the one case in which that must be known before
-/// the device tree is read: entered at EL3, where Elone is the firmware and has to open the
-/// controller to the non-secure world (GICv2 and v3 architecture, "Security" sections).
-#[derive(Debug)]
-pub struct EarlyInterruptController {
-    /// The distributor's address, 0 where there is none.
-    pub distributor: u64,
-    /// The GICv2 CPU interface's address, 0 where there is none.
-    pub cpu_interface: u64,
-}
-
-/// Defines, once an image, the symbols that the entry code reads the early facts from.
+/// Defines, once an image, the symbols that the entry code and what it calls first read a board's
+/// facts from: the fields `distributor` and `cpu_interface` (0 where there is none), for the one case
+/// in which they must be known before the device tree is read, entered at EL3, where Elone is the
+/// firmware and has to open the interrupt controller to the non-secure world (GICv2 and v3
+/// architecture, "Security" sections); and `device_tree`, where that lies if nobody says where.
 #[macro_export]
-macro_rules! early_interrupt_controller {
+macro_rules! early_facts {
     ($facts:expr) => {
         #[expect(unsafe_code, reason = "symbols that the entry code reads")]
-        mod early_interrupt_controller {
+        mod early_facts {
             #[unsafe(no_mangle)]
             static __elone_early_distributor: u64 = $facts.distributor;
             #[unsafe(no_mangle)]
             static __elone_early_cpu_interface: u64 = $facts.cpu_interface;
+            #[unsafe(no_mangle)]
+            static __elone_early_device_tree: u64 = $facts.device_tree;
         }
     };
 }

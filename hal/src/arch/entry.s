@@ -324,7 +324,7 @@ upper:
     mov     x26, xzr
     mov     x0, x19
 
-// x0: the device tree, or 0.
+// x0: the device tree, or what says that there is none.
 choose:
     adrp    x9, __stack_top
     sub     sp, x9, #LANDING
@@ -385,7 +385,7 @@ begin:
 not_there:
     cbnz    x26, park
     mov     x26, #1
-    mov     x0, xzr
+    mov     x0, #-1                    // `NO_TREE` in slide.rs
     b       choose
 
 .balign 2048

@@ -65,7 +65,8 @@ impl Features {
         Self {
             signed_returns: put_up(signs, Protection::SignedReturns),
             landing_pads: put_up(field(pfr1, 0) >= 1, Protection::LandingPads), // BT
-            tags: put_up(field(pfr1, 8) >= 2, Protection::HeapTags),            // MTE
+            // Noted when the memory is seen to keep them (`Unclaimed::keeps_tags`).
+            tags: field(pfr1, 8) >= 2 && wanted(Protection::HeapTags), // MTE
             // Noted when there is something at EL0 (user.rs).
             e0pd: field(mmfr2, 60) >= 1 && wanted(Protection::ConstantTimeFaults), // E0PD
         }
@@ -120,6 +121,11 @@ impl Features {
         barrier::isb(barrier::SY);
         super::translation::flush();
         control
+    }
+
+    /// Whether memory that becomes a heap is mapped with tags.
+    pub(super) const fn has_tags(self) -> bool {
+        self.tags
     }
 
     /// Whether EL0 faults in the upper half without a walk.

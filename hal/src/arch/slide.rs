@@ -32,6 +32,7 @@ unsafe extern "Rust" {
 }
 
 unsafe extern "C" {
+    safe static __elone_early_device_tree: u64;
     static __image_start: u8;
     static __text_end: u8;
     static __rodata_end: u8;
@@ -48,6 +49,9 @@ unsafe extern "C" {
     static __stack_bottom: u8;
     static __stack_top: u8;
 }
+
+/// What the entry code says for a device tree once there turned out to be none.
+const NO_TREE: u64 = u64::MAX;
 
 /// Tables that the entry code used: three for its own address, five for the image.
 pub(super) const ROOT_TABLE: usize = 3;
@@ -85,6 +89,10 @@ extern "C" fn elone_hal_slide(device_tree: u64, image: u64, landing: &mut Landin
     // what it hung into the root before (`look`).
     let mut tree =
         unsafe { Tree::new(page(ROOT_TABLE), page(TABLES_IN_USE), end, link.wrapping_sub(image)) };
+    let device_tree = match device_tree {
+        0 => __elone_early_device_tree,
+        given => given,
+    };
     let length = at(&raw const __image_end) - link;
     let seed = look(&mut tree, device_tree, &(image..image.saturating_add(length)));
     let random =
@@ -151,7 +159,7 @@ fn glance(tree: &mut Tree, start: u64, image: &Range<u64>) -> Option<&'static mu
         let seen = GLANCE + (pages.start().0 - start / PAGE as u64 * PAGE as u64);
         tree.map(usize::try_from(seen).ok()?, pages, Attributes::KERNEL_WRITE).ok()
     };
-    if start == 0 || image.contains(&start) {
+    if start == NO_TREE || image.contains(&start) {
         return None;
     }
     show(start, HEADER)?;

@@ -2,6 +2,7 @@
 
 use core::ptr::NonNull;
 
+use super::places::places;
 use crate::address::{PAGE, PhysicalAddress, PhysicalRange};
 
 /// Free RAM, whole pages of it, mapped writable in the kernel's half, contiguous, and nobody's but
@@ -74,6 +75,17 @@ impl Unclaimed {
             }
             _ => Err(next),
         }
+    }
+
+    /// Whether it keeps the tags that a heap gives it. A core may have tags, and a machine no memory
+    /// for them; or an emulator one for a page (QEMU 7.2).
+    pub fn keeps_tags(&mut self) -> bool {
+        if !places().features.has_tags() || self.length() == 0 {
+            return false;
+        }
+        // SAFETY: the core has tags, and lets EL1 use them; free RAM is mapped with them where it has,
+        // and this is a page of it at least, which nobody uses yet.
+        unsafe { elone_memory::tags::are_kept(self.start.as_ptr()) }
     }
 
     /// Its bytes, whatever they are.
