@@ -41,7 +41,9 @@ pub(super) enum Place {
     At,
     /// The address is the target but for its upper bits, which a signature has spoiled.
     Spoiled,
-    /// The address is the target, bar the tag in its top byte; and the tag is what is wrong.
+    /// The address is in the object at the target, bar the tag in its top byte; and the tag is what is
+    /// wrong. Not always its first byte: memory that was used again in the meantime may have got the
+    /// old tag there, by chance.
     Tag,
     /// The address is the target, and it is the kernel that faults, which is at EL1.
     InKernel,

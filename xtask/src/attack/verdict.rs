@@ -19,6 +19,8 @@ const STACK_AND_GUARD: u64 = (2 << 20) + (128 << 10);
 const ADDRESS: u64 = (1 << 48) - 1;
 /// Without the byte that holds a tag.
 const UNTAGGED: u64 = (1 << 56) - 1;
+/// How large the objects are whose memory has tags, in bytes.
+const OBJECT: u64 = 64;
 
 /// What became of an attack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +108,10 @@ fn fault(ending: &Ending, line: &str, stop: Stop, mode: Mode) -> Result<String, 
         Place::There | Place::InKernel => fault.far == target,
         Place::At => fault.elr == target,
         Place::Spoiled => fault.far != target && fault.far & ADDRESS == target & ADDRESS,
-        Place::Tag => fault.far & UNTAGGED == target & UNTAGGED && is_of_a_tag(&ending.console),
+        Place::Tag => {
+            let within = (fault.far & UNTAGGED).wrapping_sub(target & UNTAGGED);
+            within < OBJECT && is_of_a_tag(&ending.console)
+        }
         Place::Below => fault.far < target && target - fault.far < STACK_AND_GUARD,
         Place::Nowhere => true,
     };
