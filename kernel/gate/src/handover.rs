@@ -114,7 +114,7 @@ pub fn decode(bytes: &'static [u8]) -> Option<(Start, Counter)> {
         interrupt_controller: reader.text()?,
         memory: reader.number()?,
         version: reader.text()?,
-        protections: Protections::from_bits(u32::try_from(reader.number()?).ok()?),
+        protections: reader.protections()?,
     };
     let network = match reader.number()? {
         0 => Network::Dhcp,
@@ -194,6 +194,12 @@ impl Reader {
     fn text(&mut self) -> Option<&'static str> {
         let length = self.size()?;
         core::str::from_utf8(self.raw(length)?).ok()
+    }
+
+    /// None if there is any that nobody here knows.
+    fn protections(&mut self) -> Option<Protections> {
+        let bits = u32::try_from(self.number()?).ok()?;
+        Some(Protections::from_bits(bits)).filter(|known| known.bits() == bits)
     }
 
     fn level(&mut self) -> Option<Level> {
