@@ -5,7 +5,7 @@
 //! protections are not to be put up. It is all zeros, and in no other image at all; a copy of the
 //! image in which it is not is what an attack is tried on a second time.
 
-mod image;
+pub(crate) mod image;
 mod kind;
 mod list;
 pub(crate) mod promises;

@@ -11,6 +11,7 @@ mod debian;
 mod elf;
 mod figure;
 mod floor;
+mod grid;
 mod http;
 mod initramfs;
 mod linux;
@@ -18,11 +19,14 @@ mod load;
 mod memory;
 mod plugin;
 mod process;
+mod protections;
 mod report;
 mod restarts;
 mod startup;
 mod subject;
 mod throughput;
+mod variant;
+mod weight;
 
 use std::env;
 use std::fs;
@@ -54,8 +58,8 @@ const BUSY: f64 = 0.5;
 ///
 /// Boots the applications on QEMU's virt machine with one Cortex-A72, on 127.0.0.1 only, and prints
 /// a table: sizes, guest instructions and device accesses (counted exactly), the time to the first
-/// answer, the least memory that serves, HTTP throughput and latency, wake-ups while idle, gate calls
-/// and restarts. Everything is measured joined and contained, in turns.
+/// answer, the least memory that serves, HTTP throughput and latency, wake-ups while idle, gate calls,
+/// restarts, and what each protection costs. Everything is measured joined and contained, in turns.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -117,6 +121,8 @@ enum Topic {
     Calls,
     /// Time from a contained application's fault to its next life
     Restarts,
+    /// What each protection costs: it is left out, and the rest is not
+    Protections,
 }
 
 /// How often and how long.
@@ -129,6 +135,9 @@ enum Effort {
 /// What every measurement has at hand.
 #[derive(Debug)]
 struct Bench {
+    workspace: Workspace,
+    toolchain: Toolchain,
+    board: Board,
     joined: Option<Guests>,
     contained: Option<Guests>,
     linux: Option<Subject>,
@@ -164,6 +173,10 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         ));
     }
     for topic in Topic::value_variants().iter().filter(|topic| topics.contains(topic)) {
+        if *topic == Topic::Protections {
+            report.grids = protections::measure(&bench, &mut report.notes)?;
+            continue;
+        }
         let Some(section) = bench.measure(*topic, &mut report.notes)? else { continue };
         // Sections of one title are one.
         match report.sections.last_mut() {
@@ -198,6 +211,9 @@ impl Bench {
             contained: Some(build(Mode::Contained)?),
             linux,
             floor: Subject::application("floor", &board, &floor::image(&directory)?, ""),
+            workspace,
+            toolchain,
+            board,
             plugin,
             effort: if arguments.quick { Effort::Quick } else { Effort::Full },
         })
@@ -216,6 +232,8 @@ impl Bench {
             Topic::Connections => throughput::connections(self, notes),
             Topic::Calls => calls::measure(self),
             Topic::Restarts => return restarts::measure(self),
+            // Not a section: it has more than one figure a row.
+            Topic::Protections => return Ok(None),
         }
         .map(Some)
     }
@@ -249,6 +267,15 @@ impl Bench {
         Beside {
             joined: joined.as_ref().map(&pick),
             contained: contained.as_ref().map(pick),
+            linux: None,
+        }
+    }
+
+    /// Each mode that is measured.
+    fn modes(&self) -> Beside<Mode> {
+        Beside {
+            joined: self.joined.as_ref().map(|_| Mode::Joined),
+            contained: self.contained.as_ref().map(|_| Mode::Contained),
             linux: None,
         }
     }

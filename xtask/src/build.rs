@@ -147,7 +147,7 @@ impl Order {
         // What can be weakened is for attacks alone.
         let others = programs.iter().any(|program| program.name != attack::PROGRAM);
         ensure!(
-            toolchain.purpose == Purpose::Use || !others,
+            toolchain.purpose != Purpose::Attack || !others,
             "only {} is attacked",
             attack::PROGRAM
         );

@@ -17,6 +17,9 @@ use crate::workspace::Workspace;
 /// What images are built for: no operating system, and floating point in registers.
 pub(crate) const NAME: &str = "aarch64-unknown-none";
 
+/// Has return addresses signed, and places where indirect jumps may land marked.
+const MARKS: &str = "-Zbranch-protection=pac-ret,bti";
+
 /// How everything in an image is compiled. What depends on this machine is added to it in
 /// [`rustflags`].
 const RUSTFLAGS: &[&str] = &[
@@ -24,7 +27,7 @@ const RUSTFLAGS: &[&str] = &[
     "-Crelocation-model=pie",
     // Return addresses are signed, and indirect jumps land on landing pads, on cores that know how;
     // the others take these instructions for hints.
-    "-Zbranch-protection=pac-ret,bti",
+    MARKS,
     // Rust runs with the MMU on, where memory may be accessed at any address.
     "-Ctarget-feature=-strict-align",
     // A fault's report walks the frames.
@@ -104,12 +107,14 @@ fn root(mode: Mode) -> &'static str {
 }
 
 fn rustflags(workspace: &Workspace, toolchain: &Toolchain, mode: Mode) -> Result<Vec<OsString>> {
-    let mut flags: Vec<OsString> = RUSTFLAGS.iter().map(OsString::from).collect();
+    let all = RUSTFLAGS.iter();
+    let flags = all.filter(|flag| toolchain.purpose != Purpose::Unmarked || **flag != MARKS);
+    let mut flags: Vec<OsString> = flags.map(OsString::from).collect();
     flags.push(format!("-Clink-arg=--undefined={}", root(mode)).into());
     if mode == Mode::Contained {
         flags.push("--cfg=elone_contained".into());
     }
-    if toolchain.purpose == Purpose::Attack {
+    if matches!(toolchain.purpose, Purpose::Attack | Purpose::Cost) {
         flags.push("--cfg=elone_attackable".into());
     }
     let mut flag = |prefix: &str, value: &Path, suffix: &str| {

@@ -58,6 +58,10 @@ pub(crate) enum Purpose {
     Use,
     /// To be attacked, with a word in them that leaves protections out (`attack.rs`).
     Attack,
+    /// To be measured with a protection and without it: the same, of any program (`bench`).
+    Cost,
+    /// To be weighed: without signed returns and landing pads (`bench`).
+    Unmarked,
 }
 
 const DISTRIBUTION: Need = Need {
@@ -149,14 +153,20 @@ impl Toolchain {
 
     /// The same, for images that are to be attacked.
     pub(crate) fn attackable(self) -> Self {
-        Self { purpose: Purpose::Attack, ..self }
+        self.purpose(Purpose::Attack)
+    }
+
+    /// The same, for other images.
+    pub(crate) fn purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
     }
 
     /// The name of a place for what this kind of toolchain makes: rustup's is the usual one.
     pub(crate) fn place(&self, name: &str) -> String {
         let purpose = match self.purpose {
             Purpose::Use => "",
-            Purpose::Attack => "-attackable",
+            Purpose::Attack | Purpose::Cost => "-attackable",
+            Purpose::Unmarked => "-unmarked",
         };
         let origin = if self.linker.is_none() { "" } else { "-distribution" };
         format!("{name}{purpose}{origin}")

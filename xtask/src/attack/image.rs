@@ -18,7 +18,7 @@ const FIRST_PLACE: u64 = 0xffff_0080_0000_0000;
 
 /// An image for attacks: the file that boots, and what its ELF file knows of it.
 #[derive(Clone, Debug)]
-pub(super) struct Image {
+pub(crate) struct Image {
     file: PathBuf,
     bytes: Vec<u8>,
     elf: Vec<u8>,
@@ -26,7 +26,7 @@ pub(super) struct Image {
 
 impl Image {
     /// Reads the image at `file`, and the ELF file beside it.
-    pub(super) fn read(file: &Path) -> Result<Self> {
+    pub(crate) fn read(file: &Path) -> Result<Self> {
         let read =
             |file: &Path| fs::read(file).with_context(|| format!("reading {}", file.display()));
         Ok(Self {
@@ -37,7 +37,7 @@ impl Image {
     }
 
     /// The file of an image in which these are not put up: itself, or a copy in `directory`.
-    pub(super) fn without(&self, left_out: Protections, directory: &Path) -> Result<PathBuf> {
+    pub(crate) fn without(&self, left_out: Protections, directory: &Path) -> Result<PathBuf> {
         if left_out == Protections::NONE {
             return Ok(self.file.clone());
         }
@@ -97,7 +97,7 @@ fn patched(image: &[u8], offset: u64, left_out: Protections) -> Result<Vec<u8>> 
 }
 
 /// Several protections as a set.
-pub(super) fn set(protections: impl IntoIterator<Item = Protection>) -> Protections {
+pub(crate) fn set(protections: impl IntoIterator<Item = Protection>) -> Protections {
     protections.into_iter().fold(Protections::NONE, Protections::with)
 }
 

@@ -94,8 +94,8 @@ pub(super) fn per_request(bench: &Bench) -> Result<Section> {
 
 /// What one request takes, on average.
 #[derive(Clone, Copy, Debug)]
-struct PerRequest {
-    instructions: f64,
+pub(super) struct PerRequest {
+    pub(super) instructions: f64,
     accesses: f64,
 }
 
@@ -107,9 +107,19 @@ fn per_request_of(
 ) -> Result<PerRequest> {
     eprintln!("bench: counting {} requests to {}", clients * rounds, subject.name);
     let process = subject.start_counted(&bench.plugin)?;
-    subject.first_answer(&process, PATIENCE)?;
+    per_request_on(&process, subject, clients, rounds)
+}
+
+/// The same of a guest that boots already.
+pub(super) fn per_request_on(
+    process: &Process,
+    subject: &Subject,
+    clients: usize,
+    rounds: usize,
+) -> Result<PerRequest> {
+    subject.first_answer(process, PATIENCE)?;
     let counters = process.counters()?;
-    let all = subject.load(&process, Use::Kept);
+    let all = subject.load(process, Use::Kept);
     let load = Load { addresses: &all.addresses[..clients], ..all };
     // What is only done once, such as asking for the client's hardware address, is over then.
     load.run_count(rounds.div_ceil(10))?;

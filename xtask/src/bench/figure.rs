@@ -1,5 +1,7 @@
 //! One figure: its values, what they count, and what they are to be.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::beside::Beside;
@@ -121,26 +123,49 @@ enum Better {
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     /// Its name in the data.
-    name: &'static str,
+    name: Cow<'static, str>,
     /// Its name in the table.
-    label: &'static str,
+    label: Cow<'static, str>,
     unit: Unit,
     samples: Beside<Samples>,
     target: Option<Target>,
+    judged: Judged,
     better: Option<Better>,
 }
 
+/// What of a figure is held against its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    /// The joined one, or the contained one where there is no other.
+    Main,
+    /// Both.
+    Each,
+}
+
+/// Where in a line's cells its name, its two modes and its target are.
+pub(crate) const LABEL: usize = 0;
+pub(crate) const MODES: [usize; 2] = [1, 2];
+pub(crate) const TARGET: usize = 5;
 /// How many columns the table has at most.
 pub(crate) const COLUMNS: usize = 8;
 
 impl Figure {
     pub(crate) fn new(
-        name: &'static str,
-        label: &'static str,
+        name: impl Into<Cow<'static, str>>,
+        label: impl Into<Cow<'static, str>>,
         unit: Unit,
         samples: Beside<Samples>,
     ) -> Self {
-        Self { name, label, unit, samples, target: None, better: Some(Better::Less) }
+        let (name, label) = (name.into(), label.into());
+        Self {
+            name,
+            label,
+            unit,
+            samples,
+            target: None,
+            judged: Judged::Main,
+            better: Some(Better::Less),
+        }
     }
 
     /// With what it is to be, joined.
@@ -154,6 +179,11 @@ impl Figure {
         Self { target: Some(target), ..self }
     }
 
+    /// With what it is to be, in each mode.
+    pub(crate) fn each_target(self, target: Target) -> Self {
+        Self { target: Some(target), judged: Judged::Each, ..self }
+    }
+
     pub(crate) fn more_is_better(self) -> Self {
         Self { better: Some(Better::More), ..self }
     }
@@ -164,7 +194,15 @@ impl Figure {
     }
 
     fn met(&self) -> Option<bool> {
-        Some(self.target?.is_met(self.main()?.median()?))
+        let (target, main) = (self.target?, self.main()?);
+        let Beside { joined, contained, .. } = self.samples.as_ref();
+        Some(match self.judged {
+            Judged::Main => target.is_met(main.median()?),
+            Judged::Each => {
+                let mut medians = [joined, contained].into_iter().flatten().map(Samples::median);
+                medians.all(|median| median.is_some_and(|median| target.is_met(median)))
+            }
+        })
     }
 
     /// What the target and the range are about.
@@ -274,6 +312,19 @@ mod tests {
         let samples = Samples::of((1..=1000).map(f64::from));
         assert_eq!((samples.percentile(99), samples.percentile(100)), (Some(990.0), Some(1000.0)));
         assert_eq!(Samples::default().percentile(99), None);
+    }
+
+    #[test]
+    fn a_target_of_each_mode_is_met_in_each_or_not_at_all() {
+        let met = |joined, contained| {
+            let (joined, contained) = (Some(Samples::one(joined)), Some(Samples::one(contained)));
+            let samples = Beside { joined, contained, linux: None };
+            let figure = Figure::new("x", "x", Unit::Share, samples);
+            figure.each_target(Target::AtLeast(0.9)).met()
+        };
+        assert_eq!(met(0.95, 0.9), Some(true));
+        assert_eq!(met(0.95, 0.89), Some(false));
+        assert_eq!(met(0.89, 0.95), Some(false));
     }
 
     #[test]

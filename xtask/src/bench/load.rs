@@ -50,7 +50,12 @@ enum Until {
 impl Load<'_> {
     /// Asks for `time`, after a second that is not counted.
     pub(crate) fn run_for(&self, time: Duration) -> Result<Seen> {
-        let begin = Instant::now() + WARM_UP;
+        self.run_after(WARM_UP, time)
+    }
+
+    /// Asks for `time`, after `warm_up`, which is not counted.
+    pub(crate) fn run_after(&self, warm_up: Duration, time: Duration) -> Result<Seen> {
+        let begin = Instant::now() + warm_up;
         let seen = self.run(Until::Time(begin, begin + time))?;
         ensure!(!seen.latencies.is_empty(), "no request was answered");
         Ok(Seen { elapsed: time, ..seen })

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::figure::COLUMNS;
 pub(crate) use super::figure::{Figure, Samples, Target, Unit};
+use super::grid::Grid;
 
 /// Figures that belong together.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Report {
     /// The machine: what it is, and how busy it was.
     pub(crate) machine: Vec<(&'static str, String)>,
     pub(crate) sections: Vec<Section>,
+    /// What has more than one figure a row.
+    pub(crate) grids: Vec<Grid>,
     /// What a reader of the figures should know.
     pub(crate) notes: Vec<String>,
 }
@@ -65,13 +68,18 @@ impl Report {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{name}: {value}");
         }
-        let _ = writeln!(text, "\n{}", line(&heads.map(str::to_owned)));
+        if !self.sections.is_empty() {
+            let _ = writeln!(text, "\n{}", line(&heads.map(str::to_owned)));
+        }
         let mut rows = rows.iter();
         for section in &self.sections {
             let _ = writeln!(text, "{}", section.title);
             for row in rows.by_ref().take(section.figures.len()) {
                 let _ = writeln!(text, "{}", line(row));
             }
+        }
+        for grid in &self.grids {
+            let _ = write!(text, "\n{}", grid.table());
         }
         for note in &self.notes {
             let _ = writeln!(text, "\nnote: {note}");
@@ -83,9 +91,12 @@ impl Report {
     pub(crate) fn data(&self) -> Value {
         let machine: serde_json::Map<_, _> =
             self.machine.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let columns = self.grids.iter().flat_map(|grid| &grid.columns);
+        let columns = columns.map(|column| &column.section);
         let figures: Vec<_> = self
             .sections
             .iter()
+            .chain(columns)
             .flat_map(|section| section.figures.iter().map(|figure| (section.title, figure)))
             .map(|(section, figure)| figure.data(section))
             .collect();
@@ -115,6 +126,7 @@ mod tests {
             machine: vec![("host", "two cores".into())],
             sections: vec![Section { title: "All", figures: vec![rate, size, call.clone()] }],
             notes: vec!["busy".into()],
+            ..Report::default()
         };
         let table = report.table();
         for part in [

@@ -82,6 +82,11 @@ impl Subject {
         Self { machine, ..self.clone() }
     }
 
+    /// The same on another processor, as the emulator's `-cpu` takes it.
+    pub(crate) fn cpu(&self, model: &str) -> Self {
+        Self { machine: self.machine.clone().cpu(model), ..self.clone() }
+    }
+
     /// The same with so many MiB of memory.
     pub(crate) fn memory(&self, mebibytes: u32) -> Self {
         Self { machine: self.machine.clone().memory(mebibytes), ..self.clone() }
