@@ -146,8 +146,10 @@ impl Memory {
                 drop(joined.push(block)); // there is room for all blocks
             }
         }
-        if joined.first_mut().is_some_and(Unclaimed::keeps_tags) {
-            protections::note(Protection::HeapTags);
+        match joined.first_mut().and_then(Unclaimed::keeps_tags) {
+            Some(true) => protections::note(Protection::HeapTags),
+            Some(false) => log::warn!("the heap's memory keeps no tags: it is guarded by checks"),
+            None => {}
         }
         Rest { blocks: joined, mapper: self.mapper }
     }

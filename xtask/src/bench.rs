@@ -17,6 +17,7 @@ mod initramfs;
 mod linux;
 mod load;
 mod memory;
+mod passes;
 mod plugin;
 mod process;
 mod protections;
@@ -175,7 +176,6 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     for topic in Topic::value_variants().iter().filter(|topic| topics.contains(topic)) {
         if *topic == Topic::Protections {
             report.grids = protections::measure(&bench, &mut report.notes)?;
-            continue;
         }
         let Some(section) = bench.measure(*topic, &mut report.notes)? else { continue };
         // Sections of one title are one.
@@ -232,8 +232,8 @@ impl Bench {
             Topic::Connections => throughput::connections(self, notes),
             Topic::Calls => calls::measure(self),
             Topic::Restarts => return restarts::measure(self),
-            // Not a section: it has more than one figure a row.
-            Topic::Protections => return Ok(None),
+            // Beside its grids, which have more than one figure a row.
+            Topic::Protections => passes::measure(self),
         }
         .map(Some)
     }

@@ -77,15 +77,15 @@ impl Unclaimed {
         }
     }
 
-    /// Whether it keeps the tags that a heap gives it. A core may have tags, and a machine no memory
-    /// for them; or an emulator one for a page (QEMU 7.2).
-    pub fn keeps_tags(&mut self) -> bool {
+    /// Whether it keeps the tags that a heap gives it; `None` where the core has none. A core may have
+    /// tags, and a machine no memory for them; or an emulator one for a page (QEMU 7.2).
+    pub fn keeps_tags(&mut self) -> Option<bool> {
         if !places().features.has_tags() || self.length() == 0 {
-            return false;
+            return None;
         }
         // SAFETY: the core has tags, and lets EL1 use them; free RAM is mapped with them where it has,
         // and this is a page of it at least, which nobody uses yet.
-        unsafe { elone_memory::tags::are_kept(self.start.as_ptr()) }
+        Some(unsafe { elone_memory::tags::are_kept(self.start.as_ptr()) })
     }
 
     /// Its bytes, whatever they are.

@@ -20,6 +20,8 @@ use crate::attack::image::{Image, set};
 const BUILT_IN: [Protection; 2] = [Protection::ShuffledImage, Protection::Containment];
 /// The line in which a guest says what is in force.
 const IN_FORCE: &str = "in force: ";
+/// How often a turn measures the guest without any of them.
+const TOTAL_TIMES: usize = 5;
 /// How long a guest is asked before it is measured: its connections are open then.
 const WARM_UP: Duration = Duration::from_millis(200);
 
@@ -87,20 +89,14 @@ impl Variants {
     }
 
     /// Measures requests a second of each, with nothing left out right before it, or right after.
-    pub(super) fn time(&mut self, bench: &Bench, turn: usize) -> Result<()> {
+    /// The total, to which something is promised, is measured more often.
+    pub(super) fn time(&mut self, bench: &Bench) -> Result<()> {
         let time = Duration::from_millis(bench.choose(800, 300));
         for other in &mut self.others {
-            let (with, without) = if turn.is_multiple_of(2) {
-                let with = self.whole.rate(time)?;
-                (with, other.rate(time)?)
-            } else {
-                let without = other.rate(time)?;
-                (self.whole.rate(time)?, without)
-            };
-            let name = &other.subject.name;
-            eprintln!("bench: {name}, turn {turn}: {without:.0}/s beside {with:.0}/s");
-            other.rates.push(without);
-            other.rates_beside.push(with);
+            let times = if other.left_out == self.all { TOTAL_TIMES } else { 1 };
+            for _ in 0..times {
+                other.time_beside(&self.whole, time)?;
+            }
         }
         Ok(())
     }
@@ -178,6 +174,21 @@ impl Variant {
         let rounds = bench.choose(200, 50);
         let counted = counts::per_request_on(&process, &self.subject, CLIENTS, rounds)?;
         self.requests.push(counted.instructions);
+        Ok(())
+    }
+
+    /// Which of the two comes first alternates.
+    fn time_beside(&mut self, whole: &Self, time: Duration) -> Result<()> {
+        let (with, without) = if self.rates.len().is_multiple_of(2) {
+            let with = whole.rate(time)?;
+            (with, self.rate(time)?)
+        } else {
+            let without = self.rate(time)?;
+            (whole.rate(time)?, without)
+        };
+        eprintln!("bench: {}: {without:.0}/s beside {with:.0}/s", self.subject.name);
+        self.rates.push(without);
+        self.rates_beside.push(with);
         Ok(())
     }
 

@@ -67,12 +67,10 @@ fn end(finding: Finding, user: Option<*mut u8>) -> ! {
 /// Gives the kernel's ranges to the heap, guarded by what the kernel says is in force.
 pub(crate) fn claim(start: &Start) {
     let in_force = start.machine.protections;
-    let tags = in_force.has(Protection::HeapTags);
-    let tagged = tags && tags_are_kept(start);
     HEAP.with(|heap| {
-        if tagged {
+        if in_force.has(Protection::HeapTags) {
             heap.tag_by(Core);
-        } else if tags || in_force.has(Protection::HeapChecks) {
+        } else if in_force.has(Protection::HeapChecks) {
             heap.check_by(key(start));
         }
         for range in &*start.heap {
@@ -82,21 +80,6 @@ pub(crate) fn claim(start: &Start) {
             unsafe { heap.claim(base, range.length) };
         }
     });
-}
-
-/// Whether the heap's memory keeps the tags that it is given. Where it does not, they would end a
-/// program in which nothing is wrong, so that checks take their place.
-fn tags_are_kept(start: &Start) -> bool {
-    let kept = start.heap.iter().all(|range| {
-        let base = core::ptr::with_exposed_provenance_mut(range.start);
-        // SAFETY: tags are in force, so the core has them; the range is whole pages of the
-        // application's own memory (`Start::heap`), which nobody uses yet.
-        unsafe { tags::are_kept(base) }
-    });
-    if !kept {
-        log::warn!("the heap's memory keeps no tags: the heap is guarded by checks instead");
-    }
-    kept
 }
 
 /// The key of this life's blocks. Where the machine has no entropy at all, it is what differs from
