@@ -32,10 +32,7 @@ early_facts!(elone_boards::BOARD);
 pub(crate) fn start(handoff: Handoff) -> ! {
     let status = match bring_up(handoff) {
         Ok((application, platform, mapper)) => match seal::seal(mapper) {
-            Ok(()) => {
-                integrity::start(); // nothing that is compared is written to any more
-                application.run(platform)
-            }
+            Ok(()) => application.run(platform),
             Err(error) => BootError::Map("the seal", error).report(),
         },
         Err(error) => error.report(),

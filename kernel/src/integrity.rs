@@ -136,7 +136,7 @@ pub fn share(pages: usize, late: u64, period: u64) -> usize {
 /// The one on the machine.
 #[cfg(target_os = "none")]
 mod machine {
-    use core::sync::atomic::{AtomicU64, Ordering};
+    use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use elone_gate::{Gate, Nanoseconds, Protection};
     use elone_hal::arch::measured::{Page, Part};
@@ -154,6 +154,7 @@ mod machine {
     /// When the next pass begins, or should have begun, in nanoseconds since the start.
     static DUE: AtomicU64 = AtomicU64::new(NEVER);
     static CHECK: Mutex<Check> = Mutex::new(Check::NEW);
+    static IS_TO_BEGIN: AtomicBool = AtomicBool::new(false);
 
     struct Check {
         baseline: Baseline,
@@ -163,22 +164,29 @@ mod machine {
         period: u64,
     }
 
-    /// How often memory is to be compared, in seconds, from [`start`] on. The application is told
+    /// How often memory is to be compared, in seconds, from [`begin`] on. The application is told
     /// before that, so this is where it is noted.
     pub(crate) fn announce(seconds: Option<u32>) {
         if let Some(seconds) = seconds.filter(|_| protections::wanted(Protection::IntegrityCheck)) {
             CHECK.lock().period = u64::from(seconds) * SECOND;
+            IS_TO_BEGIN.store(true, Ordering::Relaxed);
             protections::note(Protection::IntegrityCheck);
         }
     }
 
-    /// Takes what is in memory now for what has to be there. To be called when nothing that is
-    /// compared will be written to again.
-    pub(crate) fn start() {
-        let mut check = CHECK.lock();
-        if check.period == 0 {
-            return;
+    /// Takes what is in memory at the first call for what has to be there: the first time that the
+    /// application waits. Nothing that is compared is written to any more then, nothing from outside
+    /// has been listened to yet, and nobody waits for it.
+    pub(crate) fn begin() {
+        if IS_TO_BEGIN.load(Ordering::Relaxed) {
+            IS_TO_BEGIN.store(false, Ordering::Relaxed);
+            learn();
         }
+    }
+
+    #[cold]
+    fn learn() {
+        let mut check = CHECK.lock();
         let mut key = [0; 16];
         if KERNEL.entropy(&mut key).is_err() {
             log::warn!("integrity: there is no entropy, so anybody knows the key of its hashes");

@@ -221,6 +221,7 @@ impl Gate for Kernel {
 
     fn wait(&self, deadline: Option<Nanoseconds>) -> Events {
         let platform = platform();
+        integrity::begin();
         let (happened, now) = (interrupts::happened(), platform.clock.now());
         let ready = match deadline {
             Some(deadline) if deadline <= now => happened.with(Events::DEADLINE),

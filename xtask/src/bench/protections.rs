@@ -80,6 +80,12 @@ pub(super) fn measure(bench: &Bench, notes: &mut Vec<String>) -> Result<Vec<Grid
     grids.push(weight::grid(bench)?);
     let tags = "heap tags are not measured, as not every emulator's memory keeps them";
     notes.push(format!("protections: {tags}; the heap's checks stand in for them"));
+    notes.push(
+        "protections: without no-aliases, low-unmapped or stack-guards the boot maps what is not \
+            there otherwise, so it takes more; how many requests share an interrupt is the host's \
+            affair, so a request is known to a hundred instructions or so"
+            .to_owned(),
+    );
     Ok(grids)
 }
 

@@ -108,6 +108,7 @@ impl Report {
 mod tests {
     use super::*;
     use crate::bench::beside::Beside;
+    use crate::bench::grid::Column;
 
     #[test]
     fn the_table_says_what_is_met_and_how_many_times_better() {
@@ -148,6 +149,13 @@ mod tests {
         assert_eq!(data["figures"][0]["met"], false);
         assert_eq!(data["figures"][1]["joined"]["max"], 12.0);
         assert_eq!(data["figures"][1]["linux"], Value::Null);
+
+        let column = Section { title: "Column", figures: vec![call.clone()] };
+        let column = Column { head: "head", section: column };
+        report.grids = vec![Grid { title: "Grid".into(), columns: vec![column] }];
+        assert_eq!(report.data()["figures"][3]["section"], "Column");
+        assert!(report.table().contains("\nGrid\n"), "{}", report.table());
+        report.grids.clear();
 
         report.sections = vec![Section { title: "All", figures: vec![call] }];
         let heads = report.table();
