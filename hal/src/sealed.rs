@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 #[derive(Debug)]
 pub(crate) struct Sealed<T>(UnsafeCell<T>);
 
-// SAFETY: it changes only before anybody shares it (`set`).
+// SAFETY: it changes only before anybody shares it (`replace`).
 unsafe impl<T: Sync> Sync for Sealed<T> {}
 
 impl<T> Sealed<T> {
@@ -19,15 +19,14 @@ impl<T> Sealed<T> {
     }
 
     pub(crate) const fn get(&self) -> &T {
-        // SAFETY: whoever sets it does so while nobody holds this (`set`).
+        // SAFETY: whoever sets it does so while nobody holds this (`replace`).
         unsafe { &*self.0.get() }
     }
 
     /// Puts `value` in the place of the old one, which it returns.
     ///
     /// # Safety
-    /// Nobody holds what [`get`](Self::get) gave: the boot has one thread of execution, and exceptions
-    /// are masked.
+    /// Nobody holds what [`get`](Self::get) gave, and no exception comes whose handler would ask for it.
     pub(crate) unsafe fn replace(&self, value: T) -> T {
         // SAFETY: the caller's promise.
         unsafe { self.0.get().replace(value) }

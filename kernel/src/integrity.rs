@@ -136,7 +136,7 @@ pub fn share(pages: usize, late: u64, period: u64) -> usize {
 /// The one on the machine.
 #[cfg(target_os = "none")]
 mod machine {
-    use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
     use elone_gate::{Gate, Nanoseconds, Protection};
     use elone_hal::arch::measured::{Page, Part};
@@ -154,7 +154,11 @@ mod machine {
     /// When the next pass begins, or should have begun, in nanoseconds since the start.
     static DUE: AtomicU64 = AtomicU64::new(NEVER);
     static CHECK: Mutex<Check> = Mutex::new(Check::NEW);
-    static IS_TO_BEGIN: AtomicBool = AtomicBool::new(false);
+    /// How many short waits may pass before it begins; 0 for none, when it has begun or never will.
+    static WAITS_LEFT: AtomicU32 = AtomicU32::new(0);
+    const SHORT_WAITS: u32 = 1000;
+    /// Nanoseconds: several times what the slowest machine takes to learn the largest image.
+    const LONG_ENOUGH: u64 = 20_000_000;
 
     struct Check {
         baseline: Baseline,
@@ -169,17 +173,24 @@ mod machine {
     pub(crate) fn announce(seconds: Option<u32>) {
         if let Some(seconds) = seconds.filter(|_| protections::wanted(Protection::IntegrityCheck)) {
             CHECK.lock().period = u64::from(seconds) * SECOND;
-            IS_TO_BEGIN.store(true, Ordering::Relaxed);
+            WAITS_LEFT.store(SHORT_WAITS, Ordering::Relaxed);
             protections::note(Protection::IntegrityCheck);
         }
     }
 
-    /// Takes what is in memory at the first call for what has to be there: the first time that the
-    /// application waits. Nothing that is compared is written to any more then, nothing from outside
-    /// has been listened to yet, and nobody waits for it.
-    pub(crate) fn begin() {
-        if IS_TO_BEGIN.load(Ordering::Relaxed) {
-            IS_TO_BEGIN.store(false, Ordering::Relaxed);
+    /// Takes what is in memory for what has to be there, the first time that the application waits, and
+    /// waits for long enough that nobody is late for it; after many short waits at the latest. Nothing
+    /// that is compared is written to any more then.
+    pub(crate) fn begin(now: Nanoseconds, deadline: Option<Nanoseconds>) {
+        let waits = WAITS_LEFT.load(Ordering::Relaxed);
+        if waits == 0 {
+            return;
+        }
+        let is_short = deadline.is_some_and(|end| end.0 < now.0.saturating_add(LONG_ENOUGH));
+        if is_short && waits > 1 {
+            WAITS_LEFT.store(waits - 1, Ordering::Relaxed);
+        } else {
+            WAITS_LEFT.store(0, Ordering::Relaxed);
             learn();
         }
     }

@@ -90,11 +90,11 @@ impl Memory {
         let first = free.iter().map(|range| ends(range).0).min().unwrap_or_default();
         let last = free.iter().map(|range| ends(range).1).max().unwrap_or_default();
         self.mapper.place_ram(PhysicalRange::new(first, last - first).unwrap_or_default());
-        let retained = free.iter().rfind(|range| range.length() > blackbox::PAGES as u64).copied();
-        for range in free {
+        // From the highest on, the first of which keeps the black box.
+        for range in free.into_iter().rev() {
             match self.mapper.ram(range) {
                 Ok(mut unclaimed) => {
-                    if Some(range) == retained {
+                    if self.retained.is_none() && range.length() > blackbox::PAGES as u64 {
                         self.retained = unclaimed.cut(blackbox::PAGES).map(Retained::new);
                     }
                     self.frames.add(unclaimed);
@@ -146,7 +146,8 @@ impl Memory {
                 drop(joined.push(block)); // there is room for all blocks
             }
         }
-        match joined.first_mut().and_then(Unclaimed::keeps_tags) {
+        // All of it has to: some that does not would end an application in which nothing is wrong.
+        match joined.iter_mut().map(Unclaimed::keeps_tags).reduce(|one, other| one.min(other)).flatten() {
             Some(true) => protections::note(Protection::HeapTags),
             Some(false) => log::warn!("the heap's memory keeps no tags: it is guarded by checks"),
             None => {}

@@ -221,8 +221,8 @@ impl Gate for Kernel {
 
     fn wait(&self, deadline: Option<Nanoseconds>) -> Events {
         let platform = platform();
-        integrity::begin();
         let (happened, now) = (interrupts::happened(), platform.clock.now());
+        integrity::begin(now, deadline);
         let ready = match deadline {
             Some(deadline) if deadline <= now => happened.with(Events::DEADLINE),
             _ => happened.with(platform.arm()),

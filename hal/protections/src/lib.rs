@@ -41,7 +41,7 @@ protections! {
     NoAliases = 2 "no-aliases";
     /// At EL1 nothing low is mapped.
     LowUnmapped = 3 "low-unmapped";
-    /// An unmapped page below each stack.
+    /// Nothing below each stack.
     StackGuards = 4 "stack-guards";
     /// Image, stacks, heap and buffers lie elsewhere at each boot.
     RandomLayout = 5 "random-layout";

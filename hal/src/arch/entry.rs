@@ -43,8 +43,8 @@ macro_rules! early_facts {
 }
 
 /// What the entry code hands to the kernel: exactly one exists, so whoever holds it knows that this
-/// is the boot core's first pass. On entry to the kernel: EL1, MMU and caches on, the image mapped
-/// W^X and nothing else mapped, the boot stack, interrupts masked.
+/// is the boot core's first pass. On entry to the kernel: EL1, MMU and caches on, the image,
+/// its stacks and its tables mapped W^X and nothing else, the boot stack, interrupts masked.
 #[derive(Debug)]
 pub struct Handoff {
     device_tree: u64,

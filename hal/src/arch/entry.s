@@ -18,7 +18,7 @@
 .equ BLOCK_ENTRY, 0x0040000000000785   // 2 MiB block, as PAGE_TEXT
 .equ TABLE,       0x3
 
-.equ LANDING,     48                    // bytes of `Landing` in slide.rs
+.equ LANDING,     80                    // bytes of `Landing` in slide.rs, and four registers
 
 // 0: device nGnRE, 1: normal write-back, 2: non-cacheable, 3: normal write-back, tagged where there
 // are tags (slide.rs)
@@ -328,8 +328,8 @@ upper:
 choose:
     adrp    x9, __stack_top
     sub     sp, x9, #LANDING
-    msr     spsel, #1
-    isb
+    stp     x19, x20, [sp, #48]        // what a fault in the middle of Rust has no other way to know
+    stp     x21, x26, [sp, #64]
     mov     x29, xzr
     mov     x30, xzr
     mov     x1, x21
@@ -342,7 +342,11 @@ choose:
     ldp     x10, x11, [x9]             // slide, SCTLR_EL1
     ldp     x12, x13, [x9, #16]        // tops of the stacks: for exceptions, for everything else
     ldp     x14, x15, [x9, #32]        // the key of return addresses
-    stp     xzr, xzr, [x9, #32]
+    adrp    x9, __stack_top            // nothing of it, and of what else was drawn, stays behind
+    sub     x17, x9, #4096
+4:  stp     xzr, xzr, [x17], #16
+    cmp     x17, x9
+    b.lo    4b
     adr     x16, 1f
     add     x16, x16, x10
     br      x16
@@ -383,6 +387,10 @@ begin:
 // There is no memory where the device tree should be, or something else is wrong with it. Once more
 // without it: when the boot comes to read it for good, there is a console to tell of it.
 not_there:
+    adrp    x9, __stack_top
+    sub     x9, x9, #LANDING
+    ldp     x19, x20, [x9, #48]
+    ldp     x21, x26, [x9, #64]
     cbnz    x26, park
     mov     x26, #1
     mov     x0, #-1                    // `NO_TREE` in slide.rs

@@ -57,7 +57,7 @@ impl Frames {
     /// Takes `length` bytes, physically contiguous, for devices. They are never given back.
     pub fn dma_pool(&mut self, length: usize, mapper: &mut Mapper) -> Option<DmaPool> {
         let memory = self.take(length.next_power_of_two().max(PAGE), mapper)?;
-        let memory = mapper.move_to_buffers(memory);
+        let memory = mapper.move_to_buffers(memory)?;
         let start = NonNull::new(memory.start() as *mut u8)?;
         // SAFETY: mapped writable for good, contiguous, and taken for good.
         Some(unsafe { DmaPool::new(start, memory.physical().start(), memory.length()) })

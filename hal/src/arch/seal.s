@@ -7,8 +7,12 @@
 .global elone_hal_seal
 elone_hal_seal:
     hint    #34                        // bti c
-    stp     x29, x30, [sp, #-16]!
+    hint    #25                        // paciasp
+    stp     x29, x30, [sp, #-32]!
     mov     x29, sp
+    mrs     x3, daif
+    str     x3, [sp, #16]
+    msr     daifset, #0x2              // few instructions are left that nothing must come between
     adr     x2, elone_hal_sealed
     adrp    x16, cut
     add     x16, x16, :lo12:cut
@@ -18,10 +22,14 @@ elone_hal_sealed:
     hint    #36                        // bti j
     dsb     nsh
     isb
-    ldp     x29, x30, [sp], #16
+    ldr     x3, [sp, #16]
+    msr     daif, x3
+    ldp     x29, x30, [sp], #32
+    hint    #29                        // autiasp
     ret
 
-// Cuts the ground from under itself. Once translations are forgotten the next instruction faults; if
+// Cuts the ground from under itself. Should the core lose its translation before it has got to `tlbi`,
+// as it may if its virtual machine is held just there, that is a fault, and the machine restarts. Once translations are forgotten the next instruction faults; if
 // that is where the fault comes from, `elone_hal_exception` goes on at x2.
 .section .init, "ax"
 .balign 64

@@ -114,10 +114,10 @@ extern "C" fn elone_hal_slide(device_tree: u64, image: u64, landing: &mut Landin
     places.tables_used = TABLES_IN_USE + (tree.next() - page(TABLES_IN_USE)) / PAGE;
     let slide = places.image.wrapping_sub(link);
     relocate(slide);
-    let [.., low, high] = seed.layout;
+    let [.., tags, _, low, high] = seed.layout;
     *landing = Landing {
         slide,
-        system_control: features.put_up(low ^ high.rotate_left(17)),
+        system_control: features.put_up(tags),
         exception_stack: places.stacks[1].top,
         stack: places.stacks[2].top,
         key: [low, high],
@@ -233,7 +233,8 @@ fn relocate(slide: u64) {
         // SAFETY: the linker made the list: words of the image's data, aligned, mapped writable where
         // they are linked.
         let value = unsafe { word.read() };
-        // SAFETY: as above; nothing that runs before the image has moved relies on these words.
+        // SAFETY: as above; who reads these words from here on gets addresses that are mapped already,
+        // those that the image runs at.
         unsafe { word.write(value.wrapping_add(slide)) };
     };
     let mut next = 0;

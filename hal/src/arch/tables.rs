@@ -19,8 +19,10 @@ use crate::address::{PAGE, PhysicalRange};
 use crate::mmio::Window;
 
 const GIB: u64 = 1 << 30;
-/// The most tables that one range can need: of level 1, 2 and 3, for either end.
+/// The most tables that the ends of a range can need: of level 1, 2 and 3, for either.
 const TABLES_A_RANGE: usize = 6;
+/// And those that two blocks are split up into.
+const TABLES_TO_SPLIT: usize = 2;
 /// How many are kept for devices: scattered memory must not cost the machine its timer.
 const TABLES_FOR_DEVICES: usize = 8;
 
@@ -120,6 +122,10 @@ impl Mapper {
             Some((mapped, seen)) if mapped.contains(&pages) => (*mapped, *seen),
             Some(_) => return Err(MapError::Mapped),
             None => {
+                // It is mapped by the page: a table for each 2 MiB. Nothing of it is, if not all is.
+                if TABLES_A_RANGE + to_usize(pages.length() >> 21)? > self.tree.left() {
+                    return Err(MapError::OutOfTables);
+                }
                 let seen = self.next_device;
                 self.tree.map(seen, pages, Attributes::DEVICE)?;
                 self.next_device += to_usize(pages.length())?;
@@ -150,13 +156,21 @@ impl Mapper {
             range.and_then(|range| range.outer_pages()).ok_or(MapError::OutOfRange)
         };
         let seen = self.next_firmware;
+        let is_free =
+            |pages: &PhysicalRange| !self.memory.iter().any(|known| known.overlaps(pages));
         let mapped = pages(head)?;
+        if !is_free(&mapped) {
+            return Err(MapError::Mapped.into());
+        }
         self.tree.map(seen, mapped, Attributes::KERNEL_READ)?;
         let first = (seen + to_usize(start - mapped.start().0)?) as *const u8;
         // SAFETY: mapped read-only just now, for good, and by no other name.
         let length = length(unsafe { core::slice::from_raw_parts(first, head) })?;
 
         let all = pages(length)?;
+        if !is_free(&all) {
+            return Err(MapError::Mapped.into());
+        }
         if let Some(more) = all.length().checked_sub(mapped.length()).filter(|more| *more > 0) {
             let rest = PhysicalRange::new(mapped.end().0, more).ok_or(MapError::OutOfRange)?;
             let seen = seen + to_usize(mapped.length())?;
@@ -193,7 +207,9 @@ impl Mapper {
         if offset.saturating_add(range.length()) > Places::RAM_SPAN {
             return Err(MapError::OutOfRange);
         }
-        if self.tree.left() < TABLES_A_RANGE + TABLES_FOR_DEVICES {
+        // By blocks of 2 MiB it takes a table for each GiB.
+        let needed = TABLES_A_RANGE + to_usize(range.length() / GIB)?;
+        if self.tree.left() < needed + TABLES_FOR_DEVICES {
             return Err(MapError::OutOfTables);
         }
         if self.devices.iter().any(|(device, _)| device.overlaps(&range)) {
@@ -210,26 +226,22 @@ impl Mapper {
 
     /// Has memory seen elsewhere, among the buffers of devices, with an unmapped page behind it: who
     /// learns where those are does not learn where the heap is. Stays where it is if there are too
-    /// few tables.
+    /// few tables; `None`, and the memory is lost, if the map does not hold what it should.
     #[must_use]
-    pub fn move_to_buffers(&mut self, memory: Unclaimed) -> Unclaimed {
-        if self.tree.left() < TABLES_A_RANGE {
-            return memory;
+    pub fn move_to_buffers(&mut self, memory: Unclaimed) -> Option<Unclaimed> {
+        if self.tree.left() < TABLES_A_RANGE + TABLES_TO_SPLIT {
+            return Some(memory);
         }
         let (physical, length) = (memory.physical(), memory.length() as u64);
-        let seen = self.next_buffers;
-        let Ok(address) = to_usize(seen) else { return memory };
-        let Some(start) = NonNull::new(address as *mut u8) else { return memory };
-        if self.tree.unmap(memory.start() as u64, length).is_err() {
-            return memory; // not for want of tables
-        }
+        let seen = address(self.next_buffers);
+        let start = NonNull::new(seen as *mut u8)?;
+        self.tree.unmap(memory.start() as u64, length).ok()?;
         flush();
         self.next_buffers += length + PAGE as u64;
-        let mapped = self.tree.map(address, physical, Attributes::kernel_write());
-        debug_assert!(mapped.is_ok(), "the place is new, and there are tables");
+        self.tree.map(seen, physical, Attributes::kernel_write()).ok()?;
         // SAFETY: whole pages, mapped writable just now, by this one name: the other one is gone, and
         // with it whoever held it.
-        unsafe { Unclaimed::new(start, physical) }
+        Some(unsafe { Unclaimed::new(start, physical) })
     }
 
     /// The tree, for the seal.

@@ -6,6 +6,7 @@
 // x0: the application's frame. Returns the kind of the exception that ended its turn.
 .global elone_hal_run_user
 elone_hal_run_user:
+    hint    #25                        // paciasp
     stp     x29, x30, [sp, #-160]!
     mov     x29, sp
     stp     x19, x20, [sp, #16]
@@ -51,6 +52,7 @@ leave_application:
     ldp     x25, x26, [sp, #64]
     ldp     x27, x28, [sp, #80]
     ldp     x29, x30, [sp], #160
+    hint    #29                        // autiasp
     ret
 
 // Copies by what EL0 itself may do (`ldtr`, `sttr`: Arm ARM, section C6.2): where the application
