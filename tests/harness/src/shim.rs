@@ -21,6 +21,18 @@ const ROOM: usize = 6 << 20;
 /// # Errors
 /// The tree is too large, or a file cannot be read or written.
 pub fn with_tree(image: &Path, tree: &[u8], directory: &Path, name: &str) -> Result<PathBuf> {
+    shim(image, address_in_x0(CODE, TREE), tree, directory, name)
+}
+
+/// Writes an image to `directory` that is `image`, told that its tree lies at so many times 4 GiB.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn with_tree_at(image: &Path, units: u16, directory: &Path, name: &str) -> Result<PathBuf> {
+    shim(image, units_in_x0(units), &[], directory, name)
+}
+
+fn shim(image: &Path, x0: u32, tree: &[u8], directory: &Path, name: &str) -> Result<PathBuf> {
     ensure!(tree.len() <= IMAGE - TREE, "a tree of {} bytes does not fit", tree.len());
     let image = fs::read(image).with_context(|| format!("reading {}", image.display()))?;
     let mut file = vec![0; IMAGE];
@@ -28,7 +40,7 @@ pub fn with_tree(image: &Path, tree: &[u8], directory: &Path, name: &str) -> Res
     file[16..24].copy_from_slice(&((IMAGE + ROOM) as u64).to_le_bytes());
     file[24..32].copy_from_slice(&0xa_u64.to_le_bytes());
     file[56..60].copy_from_slice(b"ARM\x64");
-    file[CODE..CODE + 4].copy_from_slice(&address_in_x0(CODE, TREE).to_le_bytes());
+    file[CODE..CODE + 4].copy_from_slice(&x0.to_le_bytes());
     file[CODE + 4..CODE + 8].copy_from_slice(&branch(CODE + 4, IMAGE).to_le_bytes());
     file[TREE..TREE + tree.len()].copy_from_slice(tree);
     file.extend_from_slice(&image);
@@ -49,6 +61,11 @@ fn address_in_x0(from: usize, to: usize) -> u32 {
     0x1000_0000 | words(to - from) << 5
 }
 
+/// `movz x0, #units, lsl #32`.
+const fn units_in_x0(units: u16) -> u32 {
+    0xd2c0_0000 | (units as u32) << 5
+}
+
 fn words(bytes: usize) -> u32 {
     u32::try_from(bytes / 4).unwrap_or_default()
 }
@@ -61,5 +78,6 @@ mod tests {
     fn instructions_are_encoded_as_the_manual_has_them() {
         assert_eq!(branch(0, 64), 0x1400_0010); // b #64
         assert_eq!(address_in_x0(64, 4096), 0x1000_7e00); // adr x0, #4032
+        assert_eq!(units_in_x0(0x200), 0xd2c0_4000); // movz x0, #0x200, lsl #32
     }
 }

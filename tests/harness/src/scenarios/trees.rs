@@ -14,6 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = scenarios!["trees":
     Quick a_tree_of_our_own_boots,
     Quick a_tree_of_our_own_has_the_network,
     Quick without_a_tree_it_says_so,
+    Quick a_tree_where_no_memory_is_is_told,
     Quick a_truncated_tree_is_refused,
     Quick a_garbled_tree_is_refused,
     Quick a_tree_of_another_version_is_refused,
@@ -59,6 +60,20 @@ fn without_a_tree_it_says_so(context: &Context) -> Result<()> {
     let mut tree = Tree::default().bytes()?;
     tree[3] ^= 1; // the magic number
     halts(context, "magic", &tree, "cannot boot: there is no device tree")
+}
+
+/// The first look at it faults when there is no console to tell of it yet; the second one tells.
+fn a_tree_where_no_memory_is_is_told(context: &Context) -> Result<()> {
+    let image = context.image("hello")?;
+    for core in ["cortex-a72", "max,pauth-impdef=on"] {
+        let shim = crate::shim::with_tree_at(&image, 0x200, &context.scratch, "nowhere")?;
+        let machine = Machine::new(&Board::find(&context.boards, "qemu-virt")?, &shim).cpu(core);
+        let guest = machine.boot()?;
+        guest.wait_for("FAULT class=read-abort", PATIENCE)?;
+        guest.wait_for("nothing on the bus answered", PATIENCE)?;
+        guest.wait_for("this machine cannot be powered off: halted", PATIENCE)?;
+    }
+    Ok(())
 }
 
 /// Cut in its structure, whatever is left; with its size set right, or not.
