@@ -35,8 +35,7 @@ pub(super) fn undo(tree: &mut Tree, places: &Places, image: PhysicalRange) -> Re
 }
 
 /// Maps the first of the lower half, readable and writable (and to be run where nothing forbids that),
-/// by the tables that the entry code used
-/// for its own address: their root is the first of all tables.
+/// by the tables that the entry code used for its own address: their root is the first of all tables.
 #[unsafe(link_section = ".init.text")]
 pub(super) fn undo_low(tree: &mut Tree, root: usize, image: PhysicalRange) -> Result<(), MapError> {
     if wanted(Protection::LowUnmapped) {
