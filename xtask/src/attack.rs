@@ -117,7 +117,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 
     let modes = arguments.modes();
     let scratch = Scratch::claim(&workspace.target().join("scratch"))?;
-    let seeds = (arguments.seed.seed()?, seed::Options::default().seed()?);
+    let seed = arguments.seed.seed()?;
+    let others = (0..run::OTHERS).map(|_| seed::Options::default().seed());
+    let others = others.collect::<Result<Vec<_>>>()?;
     let images = workspace.images(&toolchain);
     let build = |mode, seed, directory: &Path| -> Result<Image> {
         let order = build::Order { mode, profile: None, seed };
@@ -126,9 +128,10 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         Image::read(files.first().context("nothing was built")?)
     };
     let both = |&mode: &Mode| -> Result<Builds> {
-        let image = build(mode, seeds.0, &images)?;
-        let other = build(mode, seeds.1, &scratch.directory)?;
-        Ok(Builds { mode, image, other })
+        let image = build(mode, seed, &images)?;
+        let other = |seed| build(mode, seed, &scratch.directory.join(format!("{seed}")));
+        let others = others.iter().map(|&seed| other(seed)).collect::<Result<_>>()?;
+        Ok(Builds { mode, image, others })
     };
     let builds = modes.iter().map(both).collect::<Result<Vec<_>>>()?;
     let range = Range { builds, boards: workspace.boards(), scratch: scratch.directory.clone() };

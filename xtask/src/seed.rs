@@ -24,6 +24,13 @@ const SHUFFLED: [&str; 5] = [".text*", ".rodata*", ".data*", ".bss*", ".ro_after
 /// shuffle twice, by halves that do not depend on each other.
 const ROUNDS: u64 = 2;
 
+/// What both linker scripts leave free before a program's data, in bytes: of few variables the order
+/// alone would too often be the same one. At most a page, in steps that keep every alignment but a
+/// page's.
+const SLACK: &str = "__data_slack";
+const SLACK_STEP: u64 = 16;
+const SLACK_STEPS: u64 = 256;
+
 /// The seed of a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(u64);
@@ -63,7 +70,9 @@ impl Seed {
         let numbers = (0..).map(move |index| self.derived(index));
         let sections = (0..ROUNDS).flat_map(|_| SHUFFLED);
         let shuffle = |(section, number)| format!("--shuffle-sections={section}={number}");
-        sections.zip(numbers).map(shuffle).chain([format!("--undefined={SYMBOL}")])
+        let slack = self.derived(SHUFFLED.len() as u64 * ROUNDS) % SLACK_STEPS * SLACK_STEP;
+        let others = [format!("--undefined={SYMBOL}"), format!("--defsym={SLACK}={slack}")];
+        sections.zip(numbers).map(shuffle).chain(others)
     }
 
     /// A number of 32 bits for the linker, another for each `index`: SplitMix64 (Steele, Lea and
@@ -162,7 +171,7 @@ mod tests {
         // 0 and 2^64 - 0x9e37… share what a step apart makes them share, bar the ends.
         assert!(all.len() >= 50, "{}", all.len());
         let arguments: Vec<_> = Seed(1).link_arguments().collect();
-        assert_eq!(arguments.len(), 11);
+        assert_eq!(arguments.len(), 12);
         assert_eq!(arguments, Seed(1).link_arguments().collect::<Vec<_>>());
     }
 

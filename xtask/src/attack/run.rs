@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use elone_gate::{Protection, Protections};
 use elone_harness::{Board, Ending, Machine, Mode};
 
@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a machine says whose core has tags, and whose memory does not.
 const NO_TAGS: &str = "the heap's memory keeps no tags";
+
+/// How many other builds there are, should one have something where another has it, by chance: of
+/// 256 builds, or as many as there are functions, one does.
+pub(super) const OTHERS: usize = 3;
 
 /// Whether what stops an attack is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +82,12 @@ impl Run {
     }
 }
 
-/// An image, and what another build has made of the same program.
+/// An image, and what other builds have made of the same program.
 #[derive(Debug)]
 pub(super) struct Builds {
     pub(super) mode: Mode,
     pub(super) image: Image,
-    pub(super) other: Image,
+    pub(super) others: Vec<Image>,
 }
 
 /// What there is to boot, and on what.
@@ -108,7 +112,7 @@ impl Range {
     }
 
     fn attempt(&self, run: &Run) -> Result<Outcome> {
-        let Builds { image, other, .. } = self.builds(run.mode)?;
+        let Builds { image, others, .. } = self.builds(run.mode)?;
         let file = self.file(image, "image", run)?;
         let (at, offset) = ("app.target", "app.offset");
         let told = match (run.attack.course, run.mode) {
@@ -125,10 +129,7 @@ impl Range {
             (Course::Builds, _) if run.mitigation == Mitigation::Off => {
                 Some((at, here(&self.boot(run, &file, None)?)?))
             }
-            (Course::Builds, _) => {
-                let other = self.file(other, "other", run)?;
-                Some((at, here(&self.boot(run, &other, None)?)?))
-            }
+            (Course::Builds, _) => Some((at, self.elsewhere(run, &file, others)?)),
         };
         let ending = self.boot(run, &file, told)?;
         if run.attack.core == Core::Tagged && ending.console.contains(NO_TAGS) {
@@ -136,6 +137,19 @@ impl Range {
             return Ok(Outcome::LeftOut(why.to_owned()));
         }
         Ok(verdict::judge(&ending, run.attack.stop, run.mode))
+    }
+
+    /// Where another build has the target, that is not where this one has it.
+    fn elsewhere(&self, run: &Run, file: &Path, others: &[Image]) -> Result<u64> {
+        let own = here(&self.boot(run, file, None)?)?;
+        for (index, other) in others.iter().enumerate() {
+            let other = self.file(other, &format!("other-{index}"), run)?;
+            let target = here(&self.boot(run, &other, None)?)?;
+            if target != own {
+                return Ok(target);
+            }
+        }
+        bail!("{OTHERS} other builds have it at {own:#x} too")
     }
 
     /// The file to boot.
