@@ -10,6 +10,8 @@ use core::fmt;
 use core::ptr::NonNull;
 
 #[cfg(target_os = "none")]
+mod lent;
+#[cfg(target_os = "none")]
 mod single;
 
 #[cfg(not(target_os = "none"))]

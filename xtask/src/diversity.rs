@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use elone_harness::{Board, Context, Machine, Mode, Modes, Pace, Scenario};
+use object::{Object, ObjectSegment};
 
 use crate::build::{Order, Profile};
 use crate::layout::{self, Layout};
@@ -33,6 +34,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         pace: Pace::Quick,
         modes: Modes::Both,
         run: nothing_in_an_image_starts_programs,
+    },
+    Scenario {
+        name: "scan::device_accesses_can_be_answered",
+        pace: Pace::Quick,
+        modes: Modes::Both,
+        run: device_accesses_can_be_answered,
     },
 ];
 
@@ -93,6 +100,44 @@ fn nothing_in_an_image_starts_programs(context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The build has looked at all of them already; here it has to find those that are put in.
+fn device_accesses_can_be_answered(context: &Context) -> Result<()> {
+    /// `ldr w0, [x1], #4`; `stp w0, w2, [x1]`; `ldr s0, [x1]`; `ldxr w0, [x1]`; `nop`.
+    const WRONG: [(u32, &str); 5] = [
+        (0xb840_4420, "write-back"),
+        (0x2900_0820, "a pair of registers"),
+        (0xbd40_0020, "a vector register"),
+        (0x885f_7c20, "an atomic access"),
+        (0xd503_201f, "something else"),
+    ];
+    let elf = fs::read(context.image("gateway")?.with_extension("elf"))?;
+    scan::check("gateway", &elf)?;
+    let accesses = scan::accesses(&elf)?;
+    ensure!(accesses.len() > 50, "only {} device accesses", accesses.len());
+    for at in [accesses[0], accesses[accesses.len() / 2], accesses[accesses.len() - 1]] {
+        for (word, form) in WRONG {
+            let told = scan::check("gateway", &with_word(&elf, at, word)?);
+            let told = told.err().with_context(|| format!("{form} at {at:#x} is let be"))?;
+            let expected = format!("a device access by {form} at {at:#x}");
+            ensure!(told.to_string().contains(&expected), "{told:#}, and not {expected}");
+        }
+    }
+    Ok(())
+}
+
+/// An ELF file with another word at an address.
+fn with_word(elf: &[u8], address: u64, word: u32) -> Result<Vec<u8>> {
+    let file = object::File::parse(elf)?;
+    let segment = file
+        .segments()
+        .find(|segment| (segment.address()..segment.address() + segment.size()).contains(&address));
+    let segment = segment.context("no segment has it")?;
+    let at = usize::try_from(segment.file_range().0 + (address - segment.address()))?;
+    let mut changed = elf.to_vec();
+    changed[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    Ok(changed)
 }
 
 /// What the files of an image end with.

@@ -1,11 +1,14 @@
 //! `scan`: proves of a linked program that it holds no instruction which could undo what the boot
-//! has set up, and nothing that leads into the boot's own code, which is gone by then.
+//! has set up, nothing that leads into the boot's own code, which is gone by then, and no access to
+//! a device that a hypervisor could not answer.
 //!
 //! An instruction of AArch64 is a word at an address that is a multiple of four, so that absence
 //! can be proved by looking at every word that can be run. The build does, and fails on a hit.
 
+mod accesses;
 mod allowed;
 mod callers;
+mod forms;
 mod instructions;
 mod linked;
 mod loaders;
@@ -16,8 +19,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use self::accesses::Access;
 use self::allowed::{Allowed, INSTRUCTIONS, ON_PURPOSE, Part, WAYS, Way};
 use self::callers::Callers;
+use self::forms::Form;
 use self::instructions::{Forbidden, Reference, address, branch, forbidden};
 use self::linked::Linked;
 use crate::names::Names;
@@ -61,6 +66,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 /// Refuses a linked program, called `name`, that would not keep what the boot promises.
 pub(crate) fn check(name: &str, elf: &[u8]) -> Result<()> {
     let scan = Scan::of(elf)?;
+    accesses::expect(scan.part, &scan.accesses)?;
     let on_purpose = scan.part != Part::Kernel && ON_PURPOSE.contains(&name);
     let refused = scan.refused();
     if refused.is_empty() || on_purpose {
@@ -68,12 +74,18 @@ pub(crate) fn check(name: &str, elf: &[u8]) -> Result<()> {
     }
     let (count, lines) = (refused.len(), refused.iter().take(NAMED));
     let lines: String = lines.map(|line| format!("\n  {line}")).collect();
-    bail!("{count} that a sealed machine must not hold:{lines}")
+    bail!("{count} that must not be in it:{lines}")
 }
 
 /// The symbols of a linked program that name what starts programs.
 pub(crate) fn loaders(elf: &[u8]) -> Result<Vec<String>> {
     Ok(loaders::loaders(elf)?)
+}
+
+/// Where a program accesses devices.
+pub(crate) fn accesses(elf: &[u8]) -> Result<Vec<u64>> {
+    let accesses = accesses::accesses(elf, &Linked::read(elf)?)?;
+    Ok(accesses.into_iter().map(|access| access.address).collect())
 }
 
 /// A forbidden instruction.
@@ -101,6 +113,9 @@ struct Scan {
     /// Addresses that are made in code, or lie in memory: of functions, or of where code begins and
     /// ends. What is done with them is not known.
     addresses: BTreeSet<Lead>,
+    accesses: Vec<Access>,
+    /// Those of them that no hypervisor can answer, a line each.
+    unanswerable: Vec<String>,
     loaders: Vec<String>,
 }
 
@@ -111,12 +126,20 @@ impl Scan {
 
     fn with(elf: &[u8], names: &Names) -> Result<Self> {
         let linked = Linked::read(elf)?;
+        let accesses = accesses::accesses(elf, &linked)?;
+        let unanswerable = accesses.iter().filter(|access| access.form != Some(Form::Plain));
+        let told = |Access { address, form }: &Access| {
+            let form = form.map_or_else(|| "something else".to_owned(), |form| form.to_string());
+            format!("a device access by {form} at {address:#x}, in {}", names.function(*address))
+        };
         let mut scan = Self {
             part: linked.part,
             words: 0,
             hits: Vec::new(),
             branches: BTreeSet::new(),
             addresses: BTreeSet::new(),
+            unanswerable: unanswerable.map(told).collect(),
+            accesses,
             loaders: loaders::loaders(elf)?,
         };
         let callers = Callers::of(&linked, names);
@@ -173,12 +196,13 @@ impl Scan {
         refused.extend(strays.map(|Lead { from, to }| {
             format!("{from} branches to {to}, which is gone once the machine is sealed")
         }));
+        refused.extend(self.unanswerable.iter().cloned());
         refused.extend(self.loaders.iter().map(|name| format!("{name}: it starts programs")));
         refused
     }
 
     fn print(&self) {
-        let Self { part, words, hits, branches, addresses, .. } = self;
+        let Self { part, words, hits, branches, addresses, accesses, .. } = self;
         let refused = self.refused();
         let part = match part {
             Part::Joined => "kernel and application",
@@ -187,6 +211,7 @@ impl Scan {
         };
         println!("  {part}: {words} words can be run once the machine is sealed");
         println!("  {} forbidden, {} found", refused.len(), hits.len() + branches.len());
+        println!("  {} device accesses", accesses.len());
         refused.iter().for_each(|line| println!("  forbidden: {line}"));
         for Lead { from, to } in addresses {
             println!("  has an address in the boot's code: {from}: {to}");

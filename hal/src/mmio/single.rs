@@ -1,14 +1,33 @@
 //! The instructions: one load or store, a plain base register, nothing for the compiler to merge.
 //!
+//! Each is noted by its address in a section that is in the linked file and in no memory. The build
+//! looks there at what each has become, and fails on one that no hypervisor could answer.
+//!
 //! None of them says `nomem`, so the compiler keeps them in order with every other memory access.
 //! The order in which the *bus* sees normal memory and device registers is the caller's barrier.
 
 use core::arch::asm;
 use core::ptr::NonNull;
 
+/// One instruction, and the note of it.
+macro_rules! noted {
+    ($instruction:literal, $size:literal) => {
+        concat!(
+            "2: ",
+            $instruction,
+            " {value:",
+            $size,
+            "}, [{register}]\n",
+            ".pushsection .device_accesses, \"\", %progbits\n",
+            ".quad 2b\n",
+            ".popsection",
+        )
+    };
+}
+
 /// Writes a pair of functions for one width.
 macro_rules! access {
-    ($type:ty, $read:ident = $load:literal, $write:ident = $store:literal) => {
+    ($type:ty, $size:literal: $read:ident = $load:literal, $write:ident = $store:literal) => {
         /// Reads a register.
         ///
         /// # Safety
@@ -19,7 +38,7 @@ macro_rules! access {
             // SAFETY: the caller's condition.
             unsafe {
                 asm!(
-                    concat!($load, " {value:w}, [{register}]"),
+                    noted!($load, $size),
                     register = in(reg) register.as_ptr(),
                     value = lateout(reg) value,
                     options(nostack, preserves_flags)
@@ -37,7 +56,7 @@ macro_rules! access {
             // SAFETY: the caller's condition.
             unsafe {
                 asm!(
-                    concat!($store, " {value:w}, [{register}]"),
+                    noted!($store, $size),
                     register = in(reg) register.as_ptr(),
                     value = in(reg) value,
                     options(nostack, preserves_flags)
@@ -47,6 +66,7 @@ macro_rules! access {
     };
 }
 
-access!(u8, read8 = "ldrb", write8 = "strb");
-access!(u16, read16 = "ldrh", write16 = "strh");
-access!(u32, read32 = "ldr", write32 = "str");
+access!(u8, "w": read8 = "ldrb", write8 = "strb");
+access!(u16, "w": read16 = "ldrh", write16 = "strh");
+access!(u32, "w": read32 = "ldr", write32 = "str");
+access!(u64, "x": read64 = "ldr", write64 = "str");
