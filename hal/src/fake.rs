@@ -7,6 +7,7 @@
 
 pub mod bus;
 pub mod clock;
+pub mod gpio;
 pub mod honest;
 pub mod memory;
 pub mod ring;

@@ -14,12 +14,16 @@ pub mod arch;
 pub mod dma;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
+pub mod generation;
+pub mod gpio;
 pub mod mmio;
+pub mod observed;
 pub mod protections;
 pub mod rtc;
 #[cfg(target_os = "none")]
 mod sealed;
 pub mod seed;
+pub mod stolen;
 pub mod uart;
 pub mod virtio;
 pub mod wipe;

@@ -17,6 +17,15 @@ const ROOM_READS: u32 = 200_000;
 /// How many bytes fit into a FIFO that is empty. Some have more; all that have one have these.
 const FIFO: usize = 16;
 
+/// What arrives at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A byte.
+    Byte(u8),
+    /// A break: the line was held down for longer than any byte does.
+    Break,
+}
+
 /// A serial port.
 #[derive(Clone, Copy, Debug)]
 pub enum Uart {
@@ -41,12 +50,12 @@ impl Uart {
         self.write(&[byte]);
     }
 
-    /// Takes the next byte that arrived.
+    /// Takes the next thing that arrived.
     #[must_use]
-    pub fn read_byte(self) -> Option<u8> {
+    pub fn receive(self) -> Option<Received> {
         match self {
-            Self::Pl011(port) => port.get(),
-            Self::Ns16550(port) => port.get(),
+            Self::Pl011(port) => port.receive(),
+            Self::Ns16550(port) => port.receive(),
         }
     }
 

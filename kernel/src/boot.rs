@@ -8,12 +8,15 @@ use elone_hal::arch::seal;
 use elone_hal::arch::tables::Mapper;
 use elone_hal::early_facts;
 
+use crate::absence;
 use crate::blackbox;
 use crate::clock::Clock;
 use crate::console;
 use crate::devices::Devices;
 use crate::error::BootError;
+use crate::hypervisor;
 use crate::identity;
+use crate::input;
 use crate::integrity;
 use crate::interrupts::Interrupts;
 use crate::log as logger;
@@ -53,16 +56,23 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper)
     let settings = Settings::parse(machine.bootargs(), |error| log::warn!("{error}"));
     memory.claim(machine)?; // free RAM: writable, never executable
     let interrupts = Interrupts::init(machine, &mut memory)?; // GIC on, every line still masked
+    hypervisor::meet(machine, identity::level(memory.entered_at()), &mut memory); // if there is one
     let clock = Clock::start(machine, &interrupts, &mut memory)?; // monotonic time, one alarm
     logger::start(settings.log, clock); // earlier records were shown down to INFO
+    clock.announce(); // where the date comes from
     let mut devices = Devices::probe(machine, &mut memory);
     blackbox::open(memory.retained(), clock, settings.policy); // from here on faults are answered as asked
     watchdog::start(settings.watchdog); // it watches as soon as the application runs
+    power::grant(settings.shutdown); // for as long as this it may still run when it is asked to end
     let entropy = sources::gather(&mut memory.take_seed(), &mut devices, &clock, &settings)?;
     integrity::announce(settings.integrity);
     let info = identity::of(machine, &memory);
     identity::announce(machine, &info);
-    interrupts.open(devices.lines().chain(console::line(machine))); // handlers only take note
+    let button = power::button(machine, &mut memory); // by which it is asked
+    input::open(settings.console_end); // or on the console
+    let notices = absence::watch(machine, &mut memory); // of pauses and restores
+    let lines = devices.lines().chain(console::line(machine)).chain(button).chain(notices);
+    interrupts.open(lines); // handlers only take note
 
     let (application, mapper) = Application::load(memory).map_err(BootError::Application)?; // what is left of memory is its own
     let protections = identity::protect(); // what holds from the time at which it runs

@@ -1,23 +1,27 @@
-//! Time: what the counter says, in nanoseconds since the start, and one alarm.
+//! Time: what the counter says, in nanoseconds since the start, one alarm; and the date.
 
 use elone_gate::{Error, Nanoseconds, UnixTime};
 use elone_hal::arch::{core as cpu, timer};
-use elone_hal::rtc::Pl031;
+use spin::Mutex;
 
+use crate::calendar::{Calendar, Jump};
+use crate::dates;
 use crate::error::BootError;
 use crate::interrupts::Interrupts;
-use crate::machine::{Machine, Rtc};
+use crate::machine::Machine;
 use crate::memory::Memory;
+use crate::watchdog;
 
 const SECOND: u64 = 1_000_000_000;
+
+/// The date at the machine's start, as far as it is known, and who is asked for it again.
+static CALENDAR: Mutex<Calendar<dates::Sources>> = Mutex::new(Calendar::new(dates::Sources::NONE));
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     scale: Scale,
     start: u64,
-    /// The date at the machine's start.
-    epoch: Option<UnixTime>,
 }
 
 impl Clock {
@@ -28,23 +32,26 @@ impl Clock {
         memory: &mut Memory,
     ) -> Result<Self, BootError> {
         let scale = Scale::of(cpu::counter_frequency()).ok_or(BootError::NoTimer)?;
-        let mut clock = Self { scale, start: timer::ticks(), epoch: None };
-        if let Some(Rtc::Pl031(registers)) = machine.rtc {
-            match memory.device(registers) {
-                Ok(window) => {
-                    let seconds = u64::from(Pl031::start(window).seconds());
-                    let date = (seconds * SECOND).saturating_sub(clock.now().0);
-                    clock.epoch = Some(UnixTime(date));
-                }
-                Err(error) => log::warn!("real-time clock: {error}"),
-            }
-        }
+        let clock = Self { scale, start: timer::ticks() };
+        let mut calendar = CALENDAR.lock();
+        calendar.sources = dates::find(machine, memory);
+        calendar.begin(clock.now(), |sources| sources.read(|ticks| clock.at(ticks)));
         Ok(clock)
+    }
+
+    /// Says where the date comes from.
+    pub(crate) fn announce(&self) {
+        CALENDAR.lock().sources.announce();
     }
 
     /// The time since the start.
     pub(crate) fn now(&self) -> Nanoseconds {
-        Nanoseconds(self.scale.nanoseconds(timer::ticks().saturating_sub(self.start)))
+        self.at(timer::ticks())
+    }
+
+    /// The time since the start when the counter is at `ticks`.
+    fn at(&self, ticks: u64) -> Nanoseconds {
+        Nanoseconds(self.scale.nanoseconds(ticks.saturating_sub(self.start)))
     }
 
     /// How whoever may read the counter can tell the time as well.
@@ -53,20 +60,30 @@ impl Clock {
         elone_gate::handover::Counter { start: self.start, scale: self.scale.nanoseconds }
     }
 
-    /// The date.
+    /// The date, by what is known of it; nobody is asked.
     pub(crate) fn date(&self) -> Result<UnixTime, Error> {
-        let epoch = self.epoch.ok_or(Error::NoClock)?;
-        Ok(UnixTime(epoch.0.saturating_add(self.now().0)))
+        CALENDAR.lock().date(self.now()).ok_or(Error::NoClock)
+    }
+
+    /// Whether nobody has been asked for the date for so long.
+    pub(crate) fn is_older_than(&self, age: Nanoseconds) -> bool {
+        CALENDAR.lock().is_older_than(age, self.now())
+    }
+
+    /// Asks for the date; says by how much it is not what it should have been.
+    pub(crate) fn look(&self) -> Option<Jump> {
+        let mut calendar = CALENDAR.lock();
+        calendar.look(|sources| sources.read(|ticks| self.at(ticks)), || self.now())
     }
 
     /// Asks for an interrupt at `deadline`.
     pub(crate) fn set_alarm(&self, deadline: Nanoseconds) {
-        timer::set_alarm(self.start.saturating_add(self.scale.ticks(deadline.0)));
+        watchdog::set_alarm(self.start.saturating_add(self.scale.ticks(deadline.0)));
     }
 
     /// Asks for none any more.
     pub(crate) fn clear_alarm(&self) {
-        timer::clear_alarm();
+        watchdog::clear_alarm();
     }
 }
 

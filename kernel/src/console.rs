@@ -8,16 +8,16 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use elone_boards::Early;
-use elone_gate::Events;
 use elone_hal::address::PhysicalRange;
 use elone_hal::mmio::Window;
-use elone_hal::uart::{Ns16550, Pl011, RegisterWidth, Uart};
+use elone_hal::uart::{Ns16550, Pl011, Received, RegisterWidth, Uart};
 use elone_hal::virtio::InterruptPort;
 use elone_hal::virtio::console::Console as Virtio;
 use heapless::String;
-use spin::{Mutex, Once};
+use spin::{Mutex, MutexGuard, Once};
 
-use crate::interrupts::{self, Source};
+use crate::input;
+use crate::interrupts::Source;
 use crate::machine::{Interrupt, Machine, Uart as Described, UartModel};
 use crate::memory::Memory;
 use crate::tail::Tail;
@@ -75,9 +75,9 @@ pub(crate) fn offer(mut console: Virtio, interrupt: Interrupt) {
 /// The line on which the console's receiver interrupts, if it has one.
 pub(crate) fn line(machine: &Machine) -> Option<(Interrupt, Source)> {
     if SERIAL.get().is_some() {
-        return Some((machine.console?.interrupt?, Source::Serial));
+        return Some((machine.console?.interrupt?, Source::Console(None)));
     }
-    VIRTIO_LINE.get().map(|(interrupt, port)| (*interrupt, Source::Device(*port, Events::CONSOLE)))
+    VIRTIO_LINE.get().map(|(interrupt, port)| (*interrupt, Source::Console(Some(*port))))
 }
 
 /// How much of what was written is kept for reports, in bytes.
@@ -126,35 +126,48 @@ pub(crate) fn show(bytes: &[u8]) {
     }
 }
 
-/// Takes what was typed; asks for an interrupt when there is more.
-pub(crate) fn read(bytes: &mut [u8]) -> usize {
+/// Takes the next thing that arrived.
+pub(crate) fn receive() -> Option<Received> {
     if let Some(uart) = SERIAL.get() {
-        let length = drain(*uart, bytes);
-        uart.enable_receive_interrupt();
-        // Some ports do not interrupt for what came just before they were asked to.
-        return length + drain(*uart, bytes.get_mut(length..).unwrap_or_default());
+        return uart.receive();
     }
-    let mut virtio = VIRTIO.lock();
-    let Some(virtio) = virtio.as_mut() else { return 0 };
-    let length = virtio.read(bytes).unwrap_or(0);
-    if virtio.arm() {
-        interrupts::remind(Events::CONSOLE); // for what is left, no interrupt may come
+    let mut byte = [0];
+    match virtio()?.as_mut()?.read(&mut byte) {
+        Ok(1) => Some(Received::Byte(byte[0])),
+        _ => None,
     }
-    length
 }
 
-/// Takes bytes from a port until it has no more, or there is no more room.
-fn drain(uart: Uart, bytes: &mut [u8]) -> usize {
-    let typed = core::iter::from_fn(|| uart.read_byte());
-    bytes.iter_mut().zip(typed).map(|(place, byte)| *place = byte).count()
+/// The virtio console; `None` where an interrupt has come just while it was written to.
+fn virtio() -> Option<MutexGuard<'static, Option<Virtio>>> {
+    let virtio = VIRTIO.try_lock();
+    if virtio.is_none() {
+        input::miss();
+    }
+    virtio
 }
 
-/// Something was typed: no more interrupts until it has been read. It is not acknowledged, only
-/// held back: what is not read at once must interrupt again as soon as it may.
-pub(crate) fn received() {
+/// Asks for an interrupt when something arrives; takes what arrived just before that, for which
+/// there may be none.
+pub(crate) fn listen() -> Option<Received> {
+    match SERIAL.get() {
+        Some(uart) => uart.enable_receive_interrupt(),
+        None if virtio()?.as_mut()?.arm() => {}
+        None => return None,
+    }
+    receive()
+}
+
+/// No more interrupts until [`listen`]. What arrived stays where it is: nothing is acknowledged.
+pub(crate) fn hold_back() {
     if let Some(uart) = SERIAL.get() {
         uart.disable_interrupts();
     }
+}
+
+/// Whether there is a wire, which can be broken.
+pub(crate) fn has_breaks() -> bool {
+    SERIAL.get().is_some()
 }
 
 /// The board's guess, for as long as nobody knows better.

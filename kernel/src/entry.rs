@@ -7,7 +7,7 @@ use elone_hal::arch::entry::Handoff;
 use elone_hal::arch::exception::{Frame, Kind, Vector};
 use elone_hal::seed::EarlySeed;
 
-use crate::{boot, fault, interrupts, seed, watchdog};
+use crate::{boot, fault, interrupts, power, seed, watchdog};
 
 #[unsafe(no_mangle)]
 fn __elone_early(tree: &mut [u8], extra: &[u64]) -> EarlySeed {
@@ -24,6 +24,9 @@ fn __elone_exception(frame: &mut Frame, vector: Vector) {
     match vector.kind {
         Kind::Irq => {
             interrupts::handle();
+            if watchdog::is_over() {
+                power::overdue();
+            }
             if watchdog::is_hung() {
                 fault::hang(frame);
             }

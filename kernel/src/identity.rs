@@ -1,24 +1,15 @@
 //! What the machine is, in words: for the log, and for the application to show.
 
-use core::fmt::Write;
-
 use elone_gate::{Level, MachineInfo, Protection, Protections};
 use elone_hal::arch::core as cpu;
-use elone_hal::arch::power::Hypervisor;
 use elone_hal::protections;
-use heapless::String;
-use spin::Once;
 
 use crate::machine::{InterruptController, Machine};
 use crate::memory::Memory;
-use crate::text::Cut;
-use crate::{mode, power};
+use crate::{hypervisor, mode};
 
 /// The kernel's name and version.
 const VERSION: &str = concat!("elone ", env!("CARGO_PKG_VERSION"));
-
-/// The name of a hypervisor that gives an identity nobody here knows.
-static FOREIGN: Once<String<40>> = Once::new();
 
 /// Finds out what there is to say.
 pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
@@ -26,7 +17,7 @@ pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
     MachineInfo {
         entered_at,
         application_at: mode::LEVEL,
-        hypervisor: hypervisor(entered_at),
+        hypervisor: hypervisor::identity(),
         board: machine.name(),
         core: cpu::name(),
         interrupt_controller: match machine.interrupt_controller {
@@ -40,28 +31,8 @@ pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
     }
 }
 
-/// Who is at EL2. Entered there or above, nobody was but us.
-fn hypervisor(entered_at: Level) -> &'static str {
-    if entered_at > Level::El1 {
-        return "none";
-    }
-    let Some(conduit) = power::conduit() else { return "unknown" };
-    match elone_hal::arch::power::hypervisor(conduit) {
-        Hypervisor::Kvm => "KVM",
-        Hypervisor::Unknown => "unknown",
-        Hypervisor::Other(words) => FOREIGN.call_once(|| {
-            let mut name = String::new();
-            let mut text = Cut::at(usize::MAX, &mut name);
-            for word in words {
-                // There is room for four words.
-                let _ = write!(text, "{word:08x} ");
-            }
-            name
-        }),
-    }
-}
-
-const fn level(number: u8) -> Level {
+/// The level with this number.
+pub(crate) const fn level(number: u8) -> Level {
     match number {
         0 => Level::El0,
         1 => Level::El1,

@@ -9,20 +9,22 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use elone_gate::Events;
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::interrupts::{Controller, REDISTRIBUTOR, redistributor_type};
+use elone_hal::gpio::Button;
 use elone_hal::mmio::Window;
 use elone_hal::virtio::InterruptPort;
 use heapless::Vec;
 use spin::{Mutex, Once};
 
-use crate::console;
 use crate::devices;
 use crate::error::BootError;
+use crate::input;
 use crate::machine::{Interrupt, InterruptController, Machine};
 use crate::memory::Memory;
+use crate::power::{self, Asked};
 use crate::watchdog;
 use elone_hal::address::PhysicalRange;
 
-/// Lines that are let through: the timer's, the console's, and a line a device.
+/// Lines that are let through: the timer's, the console's, the button's, and a line a device.
 const LINES: usize = 40;
 
 static CONTROLLER: Mutex<Option<Controller>> = Mutex::new(None);
@@ -43,8 +45,12 @@ pub(crate) enum Source {
     Timer,
     /// A virtio device, and the event that it is known by.
     Device(InterruptPort, Events),
-    /// The receiver of the console's UART.
-    Serial,
+    /// The console's receiver; what acknowledges it where it is a virtio device.
+    Console(Option<InterruptPort>),
+    /// The power button.
+    Button(Button),
+    /// Memory in which the monitor tells something: it has changed.
+    Notice,
 }
 
 /// The interrupt controller, on, with every line masked; proof that it is.
@@ -104,14 +110,27 @@ impl Source {
     /// Has a device take back what it interrupted for before anybody listened, and notes it. Its
     /// line would stay up otherwise, and where edges count, no other edge would ever come.
     fn take_back(self) {
-        if let Self::Device(port, event) = self {
-            let causes = port.acknowledge();
-            devices::note(causes, event);
-            if causes.used_buffers() || causes.configuration() {
-                remind(event);
+        match self {
+            Self::Device(port, event) => {
+                let causes = port.acknowledge();
+                devices::note(causes, event);
+                if causes.used_buffers() || causes.configuration() {
+                    remind(event);
+                }
             }
+            Self::Button(button) if button.listen() => power::ask_to_end(Asked::Button),
+            Self::Console(port) => remind(typed(port)),
+            Self::Button(_) | Self::Timer | Self::Notice => {}
         }
     }
+}
+
+/// Something arrived at the console, or a virtio console has another reason to interrupt.
+fn typed(port: Option<InterruptPort>) -> Events {
+    if let Some(port) = port {
+        let _causes = port.acknowledge();
+    }
+    input::received()
 }
 
 /// This core's redistributor, somewhere in the regions that the device tree names.
@@ -188,9 +207,13 @@ fn note(source: Source) {
             devices::note(port.acknowledge(), event);
             event
         }
-        Source::Serial => {
-            console::received();
-            Events::CONSOLE
+        Source::Notice => Events::RESTORED, // or so it may be (`absence`)
+        Source::Console(port) => typed(port),
+        Source::Button(button) => {
+            if button.was_pressed() {
+                power::ask_to_end(Asked::Button);
+            }
+            Events::NONE
         }
     };
     remind(event);

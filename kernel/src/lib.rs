@@ -5,7 +5,9 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod allegation;
+pub mod attention;
 pub mod blackbox;
+pub mod calendar;
 pub mod entropy;
 pub mod integrity;
 pub mod machine;
@@ -25,8 +27,8 @@ macro_rules! on_the_machine {
 }
 
 on_the_machine! {
-    boot clock console devices entry error fault identity interrupts log
-    memory platform power sources transfers
+    absence boot clock console dates devices entry error fault hypervisor identity input interrupts
+    log memory platform power sources transfers
 }
 
 // How the application runs: the one choice that the build makes for the kernel.

@@ -8,11 +8,13 @@
 //!
 //! To be read in this order: `tree` checks the bytes, `survey` walks the nodes once; `node` says
 //! what is in a node, `bus` what it has from those above it, `interrupt` what its numbers mean;
-//! `devices`, `gic`, `timer`, `console` and `chosen` say what each kind of node is good for.
+//! `devices`, `gic`, `timer`, `console`, `button`, `notices` and
+//! `chosen` say what each kind of node is good for.
 //! Lists are bounded, nothing is allocated. What is odd but can be lived with becomes a
 //! [`Warning`], for the boot to print once it can.
 
 mod bus;
+mod button;
 mod chosen;
 mod console;
 mod devices;
@@ -22,6 +24,7 @@ mod gic;
 mod interrupt;
 mod memory;
 mod node;
+mod notices;
 mod survey;
 mod timer;
 mod tree;
@@ -33,7 +36,8 @@ use heapless::{String, Vec};
 
 pub use error::{MachineError, Problem, Warning};
 pub use facts::{
-    Conduit, Interrupt, InterruptController, Reservation, Rtc, Timer, Uart, UartModel, VirtioSlot,
+    Conduit, Interrupt, InterruptController, NoticeBoard, PowerButton, Reservation, Rtc, Timer,
+    Uart, UartModel, VirtioSlot,
 };
 pub use memory::FreeMemory;
 pub use tree::Tree;
@@ -83,6 +87,14 @@ pub struct Machine {
     pub psci: Option<Conduit>,
     /// A clock that knows the date.
     pub rtc: Option<Rtc>,
+    /// Where the monitor tells the virtual machine's generation (vmgenid).
+    pub generation: Option<NoticeBoard>,
+    /// Where the hypervisor tells the time (vmclock).
+    pub vmclock: Option<NoticeBoard>,
+    /// Whether there is a node of Xen's, for its guests.
+    pub is_xen: bool,
+    /// What the machine's owner presses to have it end.
+    pub power_button: Option<PowerButton>,
     /// Where virtio devices may be, by ascending address.
     pub virtio: Vec<VirtioSlot, VIRTIO_SLOTS>,
     /// How many cores there are, this one among them.

@@ -13,6 +13,7 @@ use elone_hal::arch::tables::{MapError, Mapper};
 use elone_hal::arch::unclaimed::Unclaimed;
 use elone_hal::dma::DmaPool;
 use elone_hal::mmio::Window;
+use elone_hal::observed::Observed;
 use elone_hal::protections;
 use elone_hal::seed::EarlySeed;
 use heapless::Vec;
@@ -120,6 +121,11 @@ impl Memory {
     /// Maps a device's registers.
     pub(crate) fn device(&mut self, registers: PhysicalRange) -> Result<Window, MapError> {
         self.mapper.device(registers)
+    }
+
+    /// Maps memory that somebody outside writes, to be read.
+    pub(crate) fn observed(&mut self, range: PhysicalRange) -> Result<Observed, MapError> {
+        self.mapper.observed(range)
     }
 
     /// Takes memory that devices read and write, at least `length` bytes, for good.

@@ -17,12 +17,13 @@ use spin::{Mutex, MutexGuard, Once};
 #[cfg(elone_contained)]
 use {elone_gate::handover::Counter, elone_hal::virtio::ProbeError};
 
+use crate::absence::{self, Occasion};
 use crate::clock::Clock;
 use crate::console;
 use crate::devices::{self, DEVICES, Device, Driver};
 use crate::sources::Entropy;
 use crate::transfers::{complete, receive, refusal, send};
-use crate::{fault, integrity, interrupts, power, watchdog};
+use crate::{fault, hypervisor, input, integrity, interrupts, power, watchdog};
 use heapless::Vec;
 
 /// Everything that an application can ask for.
@@ -93,6 +94,7 @@ impl Platform {
             self.clock.clear_alarm();
         }
         let _forgotten = interrupts::happened();
+        absence::forget();
         Ok(())
     }
 
@@ -129,6 +131,20 @@ impl Platform {
             return Err(Error::BadHandle);
         }
         devices::driver(handle)
+    }
+
+    /// Looks whether the machine has been away, outside of `wait`, which tells the application.
+    fn look(&self, occasion: Occasion) {
+        if absence::look(occasion, &self.clock, self.entropy) {
+            interrupts::remind(Events::RESTORED);
+        }
+    }
+
+    /// Fills `bytes` from the generator: of this machine as it is now, and not of one that it is a
+    /// copy of.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.look(Occasion::Output);
+        self.entropy.lock().fill(bytes, self.clock.now())
     }
 
     /// Has the claimed devices interrupt from now on; returns those that have something already.
@@ -216,23 +232,33 @@ impl Gate for Kernel {
     }
 
     fn wall_clock(&self) -> Result<UnixTime, Error> {
-        platform().clock.date()
+        let platform = platform();
+        platform.look(Occasion::Passing);
+        platform.clock.date()
     }
 
     fn wait(&self, deadline: Option<Nanoseconds>) -> Events {
         let platform = platform();
+        input::catch_up();
         let (happened, now) = (interrupts::happened(), platform.clock.now());
+        let happened = absence::sift(happened, now, &platform.clock, platform.entropy);
         integrity::begin(now, deadline);
         let ready = match deadline {
             Some(deadline) if deadline <= now => happened.with(Events::DEADLINE),
             _ => happened.with(platform.arm()),
         };
         let events = if ready.is_empty() {
-            platform.sleep(deadline)
+            let events = platform.sleep(deadline);
+            if events.contains(Events::RESTORED) {
+                absence::sift(events, platform.clock.now(), &platform.clock, platform.entropy)
+            } else {
+                events
+            }
         } else {
             integrity::compare_some(now);
             ready
         };
+        power::announce();
         watchdog::kick();
         events
     }
@@ -242,12 +268,11 @@ impl Gate for Kernel {
     }
 
     fn console_read(&self, bytes: &mut [u8]) -> usize {
-        console::read(bytes)
+        input::read(bytes)
     }
 
     fn entropy(&self, bytes: &mut [u8]) -> Result<(), Error> {
-        let platform = platform();
-        platform.entropy.lock().fill(bytes, platform.clock.now())
+        platform().fill(bytes)
     }
 
     fn device(&self, class: DeviceClass, index: u8) -> Result<DeviceInfo, Error> {
@@ -308,6 +333,10 @@ impl Gate for Kernel {
         fault::said(&words[..cut]);
         log::error!("the application says: {}", words[..cut].escape_debug());
     }
+
+    fn stolen_time(&self) -> Result<Nanoseconds, Error> {
+        hypervisor::stolen_time()
+    }
 }
 
 impl Platform {
@@ -320,7 +349,7 @@ impl Platform {
     /// a group's (IEEE 802, section 8.2). Without entropy, always the same.
     fn made_up_mac(&self) -> [u8; 6] {
         let mut mac = [0; 6];
-        let _unchanged = self.entropy.lock().fill(&mut mac, self.clock.now());
+        let _unchanged = self.fill(&mut mac);
         mac[0] = mac[0] & !0b01 | 0b10;
         mac
     }

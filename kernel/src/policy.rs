@@ -62,6 +62,19 @@ pub enum Answer {
     Halt,
     /// The limit is reached: switch the machine off, instead of one more restart.
     Quarantine(FaultLimit),
+    /// The machine was asked to end: switch it off, instead of a restart.
+    End,
+}
+
+impl Answer {
+    /// What is done instead where the machine's owner has asked for its end: nothing begins anew.
+    #[must_use]
+    pub const fn in_the_end(self) -> Self {
+        match self {
+            Self::RestartApplication | Self::RestartMachine => Self::End,
+            other => other,
+        }
+    }
 }
 
 /// When a fault was.
@@ -184,6 +197,17 @@ mod tests {
 
     fn answer(on_fault: OnFault, culprit: Culprit, faults: &[(u32, u64, Option<u64>)]) -> Answer {
         Policy { on_fault, limit: Some(LIMIT) }.answer(&history(faults), culprit)
+    }
+
+    #[test]
+    fn in_the_end_nothing_begins_anew() {
+        for answer in [Answer::RestartApplication, Answer::RestartMachine] {
+            assert_eq!(answer.in_the_end(), Answer::End);
+        }
+        let limit = FaultLimit { faults: 1, seconds: 1 };
+        for answer in [Answer::Off, Answer::Halt, Answer::Quarantine(limit), Answer::End] {
+            assert_eq!(answer.in_the_end(), answer);
+        }
     }
 
     #[test]

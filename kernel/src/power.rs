@@ -1,13 +1,22 @@
-//! The machine's end.
+//! The machine's end: asked for, or come to.
+//!
+//! Its owner asks for it, by a power button or on the console. The application is told once, and has
+//! the time of the setting `shutdown=` to end by itself; the machine ends then in any case. To ask
+//! again changes nothing: neither does it hurry the application, nor give it more time.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::fmt;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+use elone_gate::Events;
 use elone_hal::arch::core as cpu;
 use elone_hal::arch::power;
+use elone_hal::gpio::Button;
 
-use crate::machine::Conduit;
+use crate::interrupts::Source;
+use crate::machine::{Conduit, Interrupt, Machine, PowerButton};
+use crate::memory::Memory;
 use crate::policy::{Answer, FaultLimit};
-use crate::{blackbox, console};
+use crate::{blackbox, console, interrupts, watchdog};
 
 /// How PSCI is reached: 0 not at all, 1 by `hvc`, 2 by `smc`. An atomic, so that a fault at any
 /// time can still power the machine off.
@@ -15,6 +24,90 @@ static CONDUIT: AtomicU8 = AtomicU8::new(0);
 
 /// What the machine ends with after a fault.
 const FAULTY: u8 = 101;
+/// What it ends with where the application was asked to end and did not.
+const OVERDUE: u8 = 102;
+
+/// How long the application has once it is asked to end, in seconds.
+static GRACE: AtomicU32 = AtomicU32::new(0);
+/// Who has asked for the end: a bit each.
+static ASKED: AtomicU8 = AtomicU8::new(0);
+/// Who has, and nobody was told of it yet.
+static UNTOLD: AtomicU8 = AtomicU8::new(0);
+
+/// By what the machine's owner asks for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Asked {
+    /// The button that the device tree names.
+    Button = 1 << 0,
+    /// What is typed on the console ([`crate::attention`]).
+    Console = 1 << 1,
+}
+
+impl Asked {
+    const ALL: [Self; 2] = [Self::Button, Self::Console];
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Button => "power button",
+            Self::Console => "console",
+        })
+    }
+}
+
+/// From now on an application that is asked to end has so many seconds.
+pub(crate) fn grant(seconds: u32) {
+    GRACE.store(seconds, Ordering::Relaxed);
+}
+
+/// The power button's line, where there is one.
+pub(crate) fn button(machine: &Machine, memory: &mut Memory) -> Option<(Interrupt, Source)> {
+    let PowerButton { registers, interrupt, line, pressed } = machine.power_button?;
+    let window = memory.device(registers);
+    let window = window.inspect_err(|error| log::warn!("power button: {error}")).ok()?;
+    Some((interrupt, Source::Button(Button::new(window, line, pressed)?)))
+}
+
+/// The machine's owner wants it to end. From an interrupt handler too: what there is to say is said
+/// by [`announce`].
+pub(crate) fn ask_to_end(by: Asked) {
+    if ASKED.fetch_or(by as u8, Ordering::Relaxed) == 0 {
+        watchdog::end_in(GRACE.load(Ordering::Relaxed));
+        interrupts::remind(Events::SHUTDOWN);
+    }
+    UNTOLD.fetch_or(by as u8, Ordering::Relaxed);
+}
+
+/// Whether the machine's owner has asked for its end.
+pub(crate) fn is_ending() -> bool {
+    ASKED.load(Ordering::Relaxed) != 0
+}
+
+/// Says who has asked for the end, if nobody was told yet.
+pub(crate) fn announce() {
+    static TOLD: AtomicU8 = AtomicU8::new(0);
+    if UNTOLD.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let untold = UNTOLD.swap(0, Ordering::Relaxed);
+    for by in Asked::ALL.into_iter().filter(|by| untold & *by as u8 != 0) {
+        let again = if TOLD.fetch_or(by as u8, Ordering::Relaxed) == 0 { "" } else { " again" };
+        log::info!("asked to end{again}: {by}");
+    }
+}
+
+/// Ends the machine of an application that was asked to end, and has not.
+pub(crate) fn overdue() -> ! {
+    cpu::mask_interrupts();
+    announce();
+    match GRACE.load(Ordering::Relaxed) {
+        0 => console::print(format_args!("powering off at once\n")),
+        seconds => console::print(format_args!("not ended in {seconds} s: powering off\n")),
+    }
+    end(OVERDUE)
+}
 
 /// From now on the machine can be powered off, if the device tree says how. Entered at EL2 there is
 /// nobody to answer `hvc`, entered at EL3 nobody at all: a call would end in the middle of nowhere.
@@ -49,7 +142,12 @@ pub(crate) fn end(status: u8) -> ! {
 /// monitors end one that restarts, for whoever started it to start it again.
 pub(crate) fn follow(answer: Answer) -> ! {
     cpu::mask_interrupts();
+    let answer = if is_ending() { answer.in_the_end() } else { answer };
     match answer {
+        Answer::End => {
+            announce();
+            console::print(format_args!("asked to end: not started again\n"));
+        }
         Answer::RestartApplication | Answer::RestartMachine => {
             console::print(format_args!("restarting the machine\n"));
             blackbox::save();

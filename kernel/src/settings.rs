@@ -10,6 +10,8 @@
 //! | `fault-limit=FAULTS/SECONDS`, `none` | which fault within how many seconds ends the machine with status 101 instead of a restart; `5/60` without a word |
 //! | `watchdog=SECONDS`, `off` | how long the application may run without waiting for anything before it is taken to hang; 10 without a word |
 //! | `integrity=SECONDS`, `off` | how often code, constants and page tables are compared with what they were at boot; every 60 without a word |
+//! | `shutdown=SECONDS` | how long the application has once it is asked to end; 30 without a word, 0 for no time at all |
+//! | `console-end=break`, `ctrl-d`, `off` | what asks for the end on the console: a break and then `o`, that or Ctrl-D, or nothing; `break` without a word |
 //! | `require-entropy` | no boot without a source of entropy |
 //! | `app.NAME=VALUE` | the application's own; the kernel passes it on as it is |
 //!
@@ -20,9 +22,10 @@
 use core::fmt;
 use core::net::IpAddr;
 
-use elone_gate::Network;
+use elone_gate::{Network, SHUTDOWN_TIME, shutdown_time};
 use log::LevelFilter;
 
+use crate::attention::ConsoleEnd;
 use crate::policy::{FaultLimit, History, OnFault, Policy};
 use crate::text::Escaped;
 
@@ -41,6 +44,10 @@ pub struct Settings {
     /// How often memory that must not change is compared with what it was at boot, in seconds: 1 to
     /// [`LONGEST_WATCH`]. `None` for never.
     pub integrity: Option<u32>,
+    /// How long the application has once it is asked to end, in seconds: 0 to [`LONGEST_WATCH`].
+    pub shutdown: u32,
+    /// What asks for the end on the console.
+    pub console_end: ConsoleEnd,
     /// Whether to refuse to boot where there is no entropy.
     pub require_entropy: bool,
 }
@@ -56,6 +63,8 @@ impl Default for Settings {
             },
             watchdog: Some(10),
             integrity: Some(60),
+            shutdown: SHUTDOWN_TIME,
+            console_end: ConsoleEnd::Break,
             require_entropy: false,
         }
     }
@@ -140,6 +149,17 @@ impl Settings {
             }
             ("integrity", value) => {
                 self.integrity = value.and_then(period).ok_or(bad(PERIOD))?;
+            }
+            ("shutdown", value) => {
+                self.shutdown = value.and_then(shutdown_time).ok_or(bad("SECONDS, 0 to 86400"))?;
+            }
+            ("console-end", value) => {
+                self.console_end = match value {
+                    Some("break") => ConsoleEnd::Break,
+                    Some("ctrl-d") => ConsoleEnd::ControlD,
+                    Some("off") => ConsoleEnd::Off,
+                    _ => return Err(bad("\"break\", \"ctrl-d\" or \"off\"")),
+                };
             }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),

@@ -15,7 +15,8 @@ use crate::entropy::{Generator, Pool, Source};
 use crate::error::BootError;
 use crate::settings::Settings;
 
-/// How long an entropy device may take to answer, at the boot. Later nobody waits for it.
+/// How long an entropy device may take to answer, at the boot and after a restore. Otherwise nobody
+/// waits for it.
 const PATIENCE: Nanoseconds = Nanoseconds(100_000_000);
 /// How much is asked of it at a time, in bytes.
 const REQUEST: usize = 32;
@@ -49,15 +50,7 @@ pub(crate) fn gather(
     });
     let layout_is_guessable = seed.sources == 0;
     seed.wipe();
-    if let Some(device) = device {
-        let deadline = Nanoseconds(clock.now().0.saturating_add(PATIENCE.0));
-        let mut bytes = [0; REQUEST];
-        match device.fill(&mut bytes, || clock.now() < deadline) {
-            Ok(()) => generator.absorb(|pool| pool.mix(Source::Virtio, &bytes)),
-            Err(error) => log::warn!("entropy device: {error}"),
-        }
-        wipe::wipe(&mut bytes);
-    }
+    ask(device, generator, clock);
 
     let sources = generator.sources();
     if sources.is_empty() {
@@ -96,6 +89,21 @@ impl Entropy {
         filled
     }
 
+    /// Begins again after the machine may have been restored, of which others may be copies: from all
+    /// that the machine has, before anything is given out. What tells this copy from the others,
+    /// `generation` and the time, is mixed in as well: where there is no other source, it is all.
+    pub(crate) fn begin_again(&mut self, generation: [u64; 2], clock: &Clock) {
+        let Self { generator, device } = self;
+        generator.absorb(|pool| {
+            generation.into_iter().for_each(|word| pool.stir(word));
+            pool.stir(clock.date().map_or(0, |date| date.0));
+            core_and_firmware(pool);
+        });
+        // The first answer may be one that came before: then the others have it, too.
+        (0..2).for_each(|_| ask(device, generator, clock));
+        log::debug!("entropy: {}", generator.sources());
+    }
+
     /// Mixes in what the device was asked for, if it has answered.
     fn take_answer(&mut self) {
         let Self { generator, device: Some(device) } = self else { return };
@@ -116,6 +124,18 @@ impl Entropy {
         log::warn!("entropy device: broken, and not asked again");
         self.device = None;
     }
+}
+
+/// Asks the device, and waits for its answer.
+fn ask(device: &mut Option<Rng>, generator: &mut Generator, clock: &Clock) {
+    let Some(device) = device else { return };
+    let deadline = Nanoseconds(clock.now().0.saturating_add(PATIENCE.0));
+    let mut bytes = [0; REQUEST];
+    match device.fill(&mut bytes, || clock.now() < deadline) {
+        Ok(()) => generator.absorb(|pool| pool.mix(Source::Virtio, &bytes)),
+        Err(error) => log::warn!("entropy device: {error}"),
+    }
+    wipe::wipe(&mut bytes);
 }
 
 /// What can be had at any time, and the time itself.

@@ -11,6 +11,9 @@
 //! There is one timer. While the application waits it is the deadline's; while it runs it is the
 //! watchdog's, as a deadline matters to nobody then. In joined mode an application that masks
 //! interrupts cannot be watched.
+//!
+//! A machine that was asked to end has an end, whatever its application does meanwhile: from then on
+//! no alarm is later than that, and the one that comes then is nobody else's.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -23,6 +26,8 @@ pub enum Expiry {
     Again(u64),
     /// The watchdog's, for the second time: the application hangs.
     Hang,
+    /// The machine's end has come.
+    End,
 }
 
 /// A watchdog's state. All times are in ticks of the counter. An interrupt may come between any two
@@ -36,6 +41,9 @@ pub struct Watch {
     /// Half of the period has passed without a wait.
     suspect: AtomicBool,
     hung: AtomicBool,
+    /// When the machine ends; 0 for one that goes on.
+    end: AtomicU64,
+    over: AtomicBool,
 }
 
 impl Watch {
@@ -47,6 +55,8 @@ impl Watch {
             due: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             hung: AtomicBool::new(false),
+            end: AtomicU64::new(0),
+            over: AtomicBool::new(false),
         }
     }
 
@@ -74,8 +84,32 @@ impl Watch {
         self.due.swap(0, Ordering::Relaxed) != 0
     }
 
+    /// When the watchdog's alarm comes, if it watches now.
+    pub fn due(&self) -> Option<u64> {
+        Some(self.due.load(Ordering::Relaxed)).filter(|due| *due != 0)
+    }
+
+    /// The machine ends at this point. Ask for an alarm then, unless there is an earlier one.
+    pub fn end_at(&self, end: u64) {
+        self.end.store(end.max(1), Ordering::Relaxed);
+    }
+
+    /// When the machine ends, if it does.
+    pub fn end(&self) -> Option<u64> {
+        Some(self.end.load(Ordering::Relaxed)).filter(|end| *end != 0)
+    }
+
+    /// When to ask for an alarm that is wanted at this point: the machine's end is not missed.
+    pub fn bounded(&self, alarm: u64) -> u64 {
+        self.end().map_or(alarm, |end| alarm.min(end))
+    }
+
     /// A timer interrupt came.
     pub fn expired(&self, now: u64) -> Expiry {
+        if self.end().is_some_and(|end| end <= now) {
+            self.over.store(true, Ordering::Relaxed);
+            return Expiry::End;
+        }
         let due = self.due.load(Ordering::Relaxed);
         if due == 0 {
             return Expiry::Deadline;
@@ -97,6 +131,11 @@ impl Watch {
     pub fn is_hung(&self) -> bool {
         self.hung.load(Ordering::Relaxed)
     }
+
+    /// Whether the machine's end has come.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
 }
 
 /// The one on the machine.
@@ -117,7 +156,30 @@ pub(crate) mod machine {
     /// The application runs again.
     pub(crate) fn kick() {
         if let Some(due) = WATCH.kick(timer::ticks()) {
-            timer::set_alarm(due);
+            set_alarm(due);
+        }
+    }
+
+    /// From now on the machine has so many seconds, and no more.
+    pub(crate) fn end_in(seconds: u32) {
+        let ticks = u64::from(seconds).saturating_mul(cpu::counter_frequency());
+        let end = timer::ticks().saturating_add(ticks);
+        WATCH.end_at(end);
+        // The alarm that was set may have been later, and whoever waits is about to be woken.
+        set_alarm(WATCH.due().unwrap_or(end));
+    }
+
+    /// Asks for an alarm at this point, in ticks, or at the machine's end if that comes first. All
+    /// alarms are asked for here.
+    pub(crate) fn set_alarm(at: u64) {
+        timer::set_alarm(WATCH.bounded(at));
+    }
+
+    /// Asks for none any more but the machine's end.
+    pub(crate) fn clear_alarm() {
+        match WATCH.end() {
+            Some(end) => timer::set_alarm(end),
+            None => timer::clear_alarm(),
         }
     }
 
@@ -131,8 +193,9 @@ pub(crate) mod machine {
     pub(crate) fn expired() -> bool {
         let expiry = WATCH.expired(timer::ticks());
         match expiry {
-            Expiry::Again(due) => timer::set_alarm(due),
-            Expiry::Deadline | Expiry::Hang => timer::clear_alarm(),
+            Expiry::Again(due) => set_alarm(due),
+            Expiry::Deadline | Expiry::Hang => clear_alarm(),
+            Expiry::End => timer::clear_alarm(),
         }
         expiry == Expiry::Deadline
     }
@@ -140,6 +203,11 @@ pub(crate) mod machine {
     /// Whether the application hangs: to be asked after each interrupt that came while it ran.
     pub(crate) fn is_hung() -> bool {
         WATCH.is_hung()
+    }
+
+    /// Whether the machine's end has come: to be asked after each interrupt.
+    pub(crate) fn is_over() -> bool {
+        WATCH.is_over()
     }
 }
 #[cfg(target_os = "none")]
@@ -204,6 +272,45 @@ mod tests {
         assert_eq!(watch.expired(10), Expiry::Again(50));
         assert_eq!(watch.expired(49), Expiry::Again(50));
         assert_eq!(watch.expired(50), Expiry::Again(100));
+    }
+
+    #[test]
+    fn the_end_comes_whatever_the_application_does() {
+        for period in [0, 100] {
+            let watch = watch(period);
+            assert_eq!((watch.end(), watch.bounded(7_000)), (None, 7_000));
+            watch.kick(1_000);
+            watch.end_at(1_030);
+            assert_eq!((watch.end(), watch.bounded(7_000)), (Some(1_030), 1_030));
+            assert_eq!(watch.bounded(1_010), 1_010, "what is earlier stays so");
+            assert_ne!(watch.expired(1_029), Expiry::End);
+            assert!(!watch.is_over());
+            assert_eq!(watch.expired(1_030), Expiry::End);
+            assert!(watch.is_over() && !watch.is_hung());
+        }
+    }
+
+    #[test]
+    fn the_end_comes_while_the_application_waits_and_after_a_wait() {
+        let watch = watch(100);
+        watch.end_at(500);
+        watch.kick(0);
+        watch.rest();
+        assert_eq!(watch.expired(400), Expiry::Deadline);
+        watch.kick(400);
+        assert_eq!(watch.expired(450), Expiry::Again(500));
+        watch.rest();
+        assert_eq!(watch.expired(500), Expiry::End);
+    }
+
+    #[test]
+    fn a_hang_before_the_end_is_one() {
+        let watch = watch(100);
+        watch.end_at(500);
+        watch.kick(0);
+        assert_eq!(watch.expired(50), Expiry::Again(100));
+        assert_eq!(watch.expired(100), Expiry::Hang);
+        assert!(watch.is_hung() && !watch.is_over());
     }
 
     #[test]

@@ -4,10 +4,11 @@
 mod common;
 
 use common::{GIC, Writer, problems, range};
+use elone_hal::gpio::Pressed;
 use elone_hal::{IntId, Trigger};
 use elone_kernel::machine::{
-    Conduit, DEPTH, Interrupt, InterruptController, Machine, MachineError, Problem, RESERVATIONS,
-    Rtc, Tree, UartModel,
+    Conduit, DEPTH, Interrupt, InterruptController, Machine, MachineError, NoticeBoard,
+    PowerButton, Problem, RESERVATIONS, Rtc, Tree, UartModel,
 };
 
 const EDGE: Trigger = Trigger::Edge;
@@ -510,6 +511,59 @@ fn of_two_of_a_kind_the_first_counts() {
 }
 
 #[test]
+fn what_the_monitor_tells_of_itself_is_in_memory_that_is_not_ours() {
+    let machine = Writer::machine()
+        .begin("vmgenid")
+        .text("compatible", &["vendor,other", "microsoft,vmgenid"])
+        .list_64("reg", &[0x4000_1008, 16])
+        .list("interrupts", &[0, 35, 1])
+        .end()
+        .device("ptp@40003000", "amazon,vmclock", 0x4000_3000, 0x1000)
+        .end()
+        .begin("hypervisor")
+        .text("compatible", &["xen,xen-4.17", "xen,xen"])
+        .read();
+    let spi = interrupt(IntId::spi(35), EDGE);
+    let generation = NoticeBoard { memory: range(0x4000_1008, 16), interrupt: Some(spi) };
+    let vmclock = NoticeBoard { memory: range(0x4000_3000, 0x1000), interrupt: None };
+    assert_eq!((machine.generation, machine.vmclock), (Some(generation), Some(vmclock)));
+    assert_eq!(problems(&machine), []);
+    assert!(machine.is_xen);
+    let free = machine.free_memory([range(0, 0); 3]);
+    for board in [generation, vmclock] {
+        assert!(machine.ram.iter().any(|bank| bank.contains(&board.memory)), "it is RAM");
+        assert!(!free.iter().any(|free| free.overlaps(&board.memory)), "and not free");
+    }
+}
+
+#[test]
+fn what_the_monitor_tells_badly_is_told() {
+    let read = |compatible, length, lines: &[u32]| {
+        let node = Writer::machine().device("told", compatible, 0x4000_1000, length);
+        let machine = node.list("interrupts", lines).read();
+        let boards = [machine.generation, machine.vmclock];
+        (
+            boards.into_iter().flatten().next(),
+            problems(&machine).first().map(|(_, problem)| *problem),
+        )
+    };
+    let short = (None, Some(Problem::BadProperty("reg")));
+    assert_eq!(read("microsoft,vmgenid", 15, &[0, 35, 1]), short);
+    assert_eq!(read("microsoft,vmgenid", 0, &[0, 35, 1]), short);
+    assert_eq!(read("amazon,vmclock", 103, &[0, 35, 1]), short);
+    // Without an interrupt that is understood it can be looked at all the same.
+    let (board, problem) = read("microsoft,vmgenid", 16, &[0, 9999, 1]);
+    assert_eq!(board.map(|board| board.interrupt), Some(None));
+    assert_eq!(problem, Some(Problem::BadProperty("interrupts")));
+
+    let twice = Writer::machine().device("one", "amazon,vmclock", 0x4000_1000, 0x1000).end();
+    let machine = twice.device("two", "amazon,vmclock", 0x4000_2000, 0x1000).read();
+    assert_eq!(machine.vmclock.map(|board| board.memory), Some(range(0x4000_1000, 0x1000)));
+    assert_eq!(problems(&machine), [("two", Problem::Second)]);
+    assert_eq!(machine.reservations.len(), 1);
+}
+
+#[test]
 fn the_initrd_is_where_chosen_says() {
     let initrd = |write: fn(Writer) -> Writer| {
         let machine = write(Writer::machine().begin("chosen")).read();
@@ -657,4 +711,128 @@ fn a_structure_block_of_nothing_is_refused() {
         tree[start + size - 1] = last; // FDT_END, or one more FDT_NOP
         assert_eq!(Machine::read(&tree).err(), Some(MachineError::BadStructure), "{last}");
     }
+}
+
+/// A PL061 and a key on one of its lines, written by `key` after the controller.
+fn with_key(key: impl FnOnce(Writer) -> Writer) -> Machine {
+    key(gpio(Writer::machine(), "arm,pl061")).read()
+}
+
+/// The GPIO controller's handle.
+const GPIO: u32 = 9;
+
+fn gpio(writer: Writer, compatible: &str) -> Writer {
+    writer
+        .begin("gpio@9030000")
+        .text("compatible", &[compatible, "arm,primecell"])
+        .list_64("reg", &[0x0903_0000, 0x1000])
+        .list("interrupts", &[0, 7, 4])
+        .cell("#gpio-cells", 2)
+        .cell("phandle", GPIO)
+        .end()
+}
+
+/// A `gpio-keys` node with one key.
+fn key(writer: Writer, gpios: &[u32], code: u32) -> Writer {
+    let keys = writer.begin("gpio-keys").text("compatible", &["gpio-keys"]).begin("poweroff");
+    keys.list("gpios", gpios).cell("linux,code", code).end().end()
+}
+
+fn button_on(line: u8, pressed: Pressed) -> Option<PowerButton> {
+    let interrupt = interrupt(IntId::spi(7), LEVEL);
+    Some(PowerButton { registers: range(0x0903_0000, 0x1000), interrupt, line, pressed })
+}
+
+#[test]
+fn the_power_button_is_a_key_on_a_line() {
+    for (flags, pressed) in [(0, Pressed::High), (1, Pressed::Low), (4, Pressed::High)] {
+        for line in [0, 3, 7] {
+            let machine = with_key(|tree| key(tree, &[GPIO, line.into(), flags], 116));
+            assert_eq!(machine.power_button, button_on(line, pressed), "{flags}, {line}");
+            assert_eq!(problems(&machine), []);
+        }
+    }
+    // The key may come before its controller.
+    let machine = gpio(key(Writer::machine(), &[GPIO, 3, 0], 116), "arm,pl061").read();
+    assert_eq!(machine.power_button, button_on(3, Pressed::High));
+}
+
+#[test]
+fn a_key_for_something_else_is_no_power_button() {
+    for code in [1, 115, 142, 116 << 8] {
+        let machine = with_key(|tree| key(tree, &[GPIO, 3, 0], code));
+        assert_eq!(machine.power_button, None, "{code}");
+        assert_eq!(problems(&machine), []);
+    }
+    let keys = |tree: Writer| tree.begin("keys").text("compatible", &["gpio-keys"]);
+    let machine = with_key(|tree| keys(tree).begin("a").list("gpios", &[GPIO, 3, 0]).end().end());
+    assert_eq!((machine.power_button, problems(&machine)), (None, vec![]));
+    let machine = with_key(|tree| {
+        let off = keys(tree).begin("off").list("gpios", &[GPIO, 3, 0]).cell("linux,code", 116);
+        off.text("status", &["disabled"]).end().end()
+    });
+    assert_eq!((machine.power_button, problems(&machine)), (None, vec![]));
+    assert_eq!(with_key(|tree| keys(tree).end()).power_button, None);
+}
+
+#[test]
+fn a_power_button_that_makes_no_sense_is_told_and_costs_nothing_else() {
+    let bad = Problem::BadProperty("gpios");
+    for (gpios, problem) in [
+        (&[][..], bad),
+        (&[GPIO], bad),
+        (&[GPIO, 3], bad),
+        (&[GPIO, 3, 0, 0], bad),
+        (&[GPIO, 8, 0], bad),
+        (&[GPIO, 0x103, 0], bad),
+        (&[GPIO, u32::MAX, 0], bad),
+        (&[77, 3, 0], Problem::ForeignLine),
+    ] {
+        let machine = with_key(|tree| key(tree, gpios, 116));
+        assert_eq!(machine.power_button, None);
+        assert_eq!(problems(&machine), [("poweroff", problem)], "{gpios:?}");
+        assert!(machine.interrupt_controller.is_some());
+    }
+    let other = key(gpio(Writer::machine(), "acme,gpio"), &[GPIO, 3, 0], 116).read();
+    assert_eq!(problems(&other), [("poweroff", Problem::ForeignLine)]);
+    let nothing = Writer::machine().begin("k").text("compatible", &["gpio-keys"]).begin("poweroff");
+    let nothing = nothing.cell("linux,code", 116).end().end().read();
+    assert_eq!(problems(&nothing), [("poweroff", bad)]);
+}
+
+#[test]
+fn a_gpio_controller_that_makes_no_sense_is_told() {
+    let controller = || Writer::machine().begin("g").text("compatible", &["arm,pl061"]);
+    let described = |writer: Writer, reg: &[u64], lines: &[u32], cells: u32| {
+        let writer = writer.list_64("reg", reg).list("interrupts", lines);
+        let writer = writer.cell("#gpio-cells", cells).cell("phandle", GPIO).end();
+        key(writer, &[GPIO, 3, 0], 116).read()
+    };
+    let (reg, lines) = (&[0x0903_0000, 0x1000][..], &[0, 7, 4][..]);
+    assert!(described(controller(), reg, lines, 2).power_button.is_some());
+    for (machine, expected) in [
+        (described(controller(), reg, lines, 3), vec![("g", Problem::BadProperty("#gpio-cells"))]),
+        (described(controller(), reg, &[0], 2), vec![("g", Problem::BadProperty("interrupts"))]),
+        (
+            described(controller(), &[0x0903_0000], lines, 2),
+            vec![("g", Problem::BadProperty("reg")), ("poweroff", Problem::ForeignLine)],
+        ),
+    ] {
+        assert_eq!(machine.power_button, None);
+        assert_eq!(problems(&machine), expected);
+    }
+    // One that nobody needs may be as it likes.
+    let unused = controller().list_64("reg", reg).end().read();
+    assert_eq!(problems(&unused), []);
+}
+
+#[test]
+fn of_two_power_buttons_the_first_is_used() {
+    let machine = with_key(|tree| {
+        let keys = tree.begin("gpio-keys").text("compatible", &["gpio-keys"]);
+        let one = keys.begin("one").list("gpios", &[GPIO, 1, 0]).cell("linux,code", 116).end();
+        one.begin("two").list("gpios", &[GPIO, 2, 0]).cell("linux,code", 116).end().end()
+    });
+    assert_eq!(machine.power_button, button_on(1, Pressed::High));
+    assert_eq!(problems(&machine), [("two", Problem::Second)]);
 }

@@ -5,6 +5,7 @@ mod common;
 
 use common::fixtures;
 use elone_gate::Network;
+use elone_kernel::attention::ConsoleEnd;
 use elone_kernel::machine::Machine;
 use elone_kernel::policy::{FaultLimit, OnFault, Policy};
 use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, SettingError, Settings};
@@ -44,6 +45,8 @@ fn nothing_means_the_defaults() {
             },
             watchdog: Some(10),
             integrity: Some(60),
+            shutdown: 30,
+            console_end: ConsoleEnd::Break,
             require_entropy: false,
         };
         assert_eq!(good(bootargs), expected);
@@ -111,6 +114,37 @@ fn a_network_that_cannot_be_is_reported_and_left_alone() {
             "bad value {value:?} for \"ip\": expected \"dhcp\" or ADDRESS/PREFIX[,GATEWAY[,DNS]]"
         );
         assert_eq!(reports, [expected]);
+    }
+}
+
+#[test]
+fn the_time_to_end_is_a_number_of_seconds() {
+    for seconds in [0, 1, 30, 86_400] {
+        assert_eq!(good(&format!("shutdown={seconds}")).shutdown, seconds);
+    }
+    for word in
+        ["shutdown", "shutdown=", "shutdown=off", "shutdown=-1", "shutdown=+1", "shutdown=86401"]
+    {
+        let (settings, reports) = parse(&format!("shutdown=5 {word}"));
+        assert_eq!(settings.shutdown, 5, "{word}");
+        let value = word.split_once('=').map_or("", |(_, value)| value);
+        let expected = "expected SECONDS, 0 to 86400";
+        assert_eq!(reports, [format!("bad value {value:?} for \"shutdown\": {expected}")]);
+    }
+}
+
+#[test]
+fn what_asks_for_the_end_on_the_console_is_one_of_three() {
+    for (value, expected) in
+        [("off", ConsoleEnd::Off), ("break", ConsoleEnd::Break), ("ctrl-d", ConsoleEnd::ControlD)]
+    {
+        assert_eq!(good(&format!("console-end={value}")).console_end, expected);
+    }
+    for value in ["", "on", "ctrl-c", "Break"] {
+        let (settings, reports) = parse(&format!("console-end=off console-end={value}"));
+        assert_eq!(settings.console_end, ConsoleEnd::Off);
+        let expected = "expected \"break\", \"ctrl-d\" or \"off\"";
+        assert_eq!(reports, [format!("bad value {value:?} for \"console-end\": {expected}")]);
     }
 }
 

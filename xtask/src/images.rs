@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, anyhow};
-use elone_harness::{Images, Mode};
+use anyhow::{Error, Result, anyhow};
+use elone_harness::{Images, LeftOut, Mode};
 
 use crate::build::Order;
+use crate::cross;
 use crate::seed::Seed;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Program, Workspace};
@@ -22,6 +23,8 @@ pub(crate) struct Builder {
     /// Where they are put: what else is built at the same time, in other layouts, is not.
     directory: PathBuf,
     built: Mutex<HashMap<(String, Mode), Result<PathBuf, String>>>,
+    /// Programs for a host, by package.
+    programs: Mutex<HashMap<String, Result<PathBuf, Arc<Error>>>>,
 }
 
 impl Builder {
@@ -38,6 +41,7 @@ impl Builder {
             seed,
             directory: directory.to_owned(),
             built: Mutex::default(),
+            programs: Mutex::default(),
         }
     }
 
@@ -70,5 +74,16 @@ impl Images for Builder {
             self.build(name, mode).map_err(|error| format!("{name}: {error:#}"))
         });
         image.clone().map_err(|reason| anyhow!(reason))
+    }
+
+    fn linux_program(&self, package: &str) -> Result<PathBuf> {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let program = programs.entry(package.to_owned()).or_insert_with(|| {
+            cross::build(&self.workspace, &self.toolchain, package).map_err(Arc::new)
+        });
+        program.clone().map_err(|error| match error.downcast_ref::<LeftOut>() {
+            Some(reason) => reason.clone().into(),
+            None => anyhow!("{error:#}"),
+        })
     }
 }

@@ -54,10 +54,14 @@ const HOUSE: &[Place] = &[
         imports: &[
             Anywhere("elone-gate"),
             Anywhere("elone-harness"),
+            // For what it reads on the host as it does on the machine: settings.
+            Anywhere("elone-kernel"),
             Anywhere("elone-protections"),
         ],
     },
-    Place { name: "elone-harness", imports: &[] },
+    Place { name: "elone-harness", imports: &[Anywhere("elone-edge")] },
+    Place { name: "elone-edge", imports: &[] },
+    Place { name: "elone-monitor", imports: &[] },
 ];
 
 /// What of `cargo metadata --no-deps` is against the layers, a line each.

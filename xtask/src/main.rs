@@ -9,7 +9,9 @@ mod attack;
 mod bench;
 mod build;
 mod check;
+mod cross;
 mod debugger;
+mod deploy;
 mod diversity;
 mod emulator;
 mod flatten;
@@ -68,6 +70,7 @@ Examples:
   cargo xtask attack                       try every promise, and that it is needed
   cargo xtask bench                        what it takes and gives, measured
   cargo xtask report console.txt           what the faults in a console mean
+  cargo xtask image gateway --out DIR      what it takes to run it as a service
 
 What is missing (the toolchain's sources, QEMU) is installed when it is first needed, as root or
 through sudo; --no-install leaves that out and prints the commands instead.
@@ -92,6 +95,7 @@ enum Command {
     Attack(attack::Arguments),
     Bench(bench::Arguments),
     Report(report::Arguments),
+    Image(deploy::Arguments),
 }
 
 /// An argument names something that is not there; the message says what there is.
@@ -131,6 +135,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Attack(arguments) => attack::main(&arguments),
         Command::Bench(arguments) => bench::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
+        Command::Image(arguments) => deploy::main(&arguments),
     }
 }
 

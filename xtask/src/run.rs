@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -116,8 +116,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let images = order.images(&workspace, &toolchain, &[program], &directory)?;
     let image = images.first().context("nothing was built")?;
 
-    let mut machine =
-        Machine::new(&board, image).network(Network::User(forwards.clone())).resets(Resets::Reboot);
+    let machine = Machine::new(&board, image).on(&workspace.hosts());
+    let mut machine = machine.network(Network::User(forwards.clone())).resets(Resets::Reboot);
     let disks = arguments.disk.iter().chain(&arguments.black_box);
     machine = disks.fold(machine, |machine, disk| machine.disk(disk));
     machine = arguments.settings.iter().fold(machine, |machine, setting| machine.setting(setting));
@@ -268,7 +268,7 @@ fn answers(port: u16) -> io::Result<bool> {
 
 /// Passes on what is typed, if there is a terminal and it is ours to read: a background job that
 /// read from it would be stopped.
-fn pass_on_typing(mut input: ChildStdin) {
+fn pass_on_typing(mut input: impl Write) {
     let mut stdin = io::stdin();
     let mut buffer = [0; 256];
     while stdin.is_terminal() && in_foreground() {

@@ -62,10 +62,18 @@ impl Rustup {
     /// Has a component added; whether that worked. Never waits for long: without a network rustup
     /// may hang.
     pub(crate) fn add(&self, component: &str, toolchain: &str) -> Result<bool> {
-        eprintln!("+ rustup component add {component} --toolchain {toolchain}");
+        self.fetch(["component", "add", component, "--toolchain", toolchain])
+    }
+
+    /// Has the libraries for a target added, in the same way.
+    pub(crate) fn add_target(&self, target: &str, toolchain: &str) -> Result<bool> {
+        self.fetch(["target", "add", target, "--toolchain", toolchain])
+    }
+
+    fn fetch(&self, arguments: [&str; 5]) -> Result<bool> {
+        eprintln!("+ rustup {}", arguments.join(" "));
         let mut command = Command::new(&self.program);
-        command.args(["component", "add", component, "--toolchain", toolchain]);
-        command.stdout(std::io::stderr());
+        command.args(arguments).stdout(std::io::stderr());
         let status = program::within(&mut command, FETCH)?;
         Ok(status.is_some_and(|status| status.success()))
     }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use elone_harness::{Context, Images, LeftOut, Mode, Scenario, scenarios};
+use elone_harness::{Context, Hosts, Images, LeftOut, Mode, Scenario, scenarios};
 
 use crate::images::Builder;
 use crate::scratch::Scratch;
@@ -20,7 +20,7 @@ use crate::tally::Tally;
 use crate::test::Selection;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{attack, diversity, packages, promises, report};
+use crate::{attack, deploy, diversity, packages, promises, report};
 
 /// How many machines run at a time: more would make each other late.
 const AT_A_TIME: usize = 2;
@@ -47,6 +47,7 @@ fn selected(selection: &Selection) -> Vec<Run> {
     let own = [
         promises::SCENARIOS,
         attack::promises::SCENARIOS,
+        deploy::promises::SCENARIOS,
         diversity::SCENARIOS,
         packages::SCENARIOS,
         report::promises::SCENARIOS,
@@ -65,6 +66,16 @@ pub(crate) fn any(selection: &Selection) -> bool {
 /// Whether any of it takes a debugger.
 pub(crate) fn debugs(selection: &Selection) -> bool {
     selected(selection).iter().any(|run| run.scenario.name.starts_with("debugging::"))
+}
+
+/// Whether any of it takes programs that know the languages of the ready files.
+pub(crate) fn validates(selection: &Selection) -> bool {
+    selected(selection).iter().any(|run| run.scenario.name.starts_with("deploy::"))
+}
+
+/// Whether any of it takes programs that are built for a host.
+pub(crate) fn crosses(selection: &Selection) -> bool {
+    selected(selection).iter().any(|run| run.scenario.name.starts_with("monitor::"))
 }
 
 /// Builds the images, laid out by `seed`, and runs what is selected.
@@ -93,7 +104,9 @@ pub(crate) fn run(
         eprintln!("built in {:.1} s", begin.elapsed().as_secs_f32());
     }
     eprintln!("system tests");
-    Ok(run_all(runs, &Arc::new(images), &workspace.boards(), &scratch.directory, seed))
+    // They end with the run.
+    let (images, hosts) = (Arc::new(images), workspace.hosts());
+    Ok(run_all(runs, &images, &workspace.boards(), &scratch.directory, &hosts, seed))
 }
 
 fn run_all<I: Images + 'static>(
@@ -101,6 +114,7 @@ fn run_all<I: Images + 'static>(
     images: &Arc<I>,
     boards: &Path,
     scratch: &Path,
+    hosts: &Arc<Hosts>,
     seed: Seed,
 ) -> Tally {
     let queue = Mutex::new(VecDeque::from(runs));
@@ -113,7 +127,7 @@ fn run_all<I: Images + 'static>(
                     let run = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(run) = run else { break };
                     let begin = Instant::now();
-                    let result = one(run, Arc::clone(images) as _, boards, scratch);
+                    let result = one(run, Arc::clone(images) as _, hosts, boards, scratch);
                     // Nobody listens any more only if the run is over.
                     let _ = report.send((run, begin.elapsed(), result));
                 }
@@ -129,19 +143,29 @@ fn run_all<I: Images + 'static>(
 }
 
 /// Runs a scenario with a scratch directory of its own, which is kept if it fails.
-fn one(run: Run, images: Arc<dyn Images>, boards: &Path, scratch: &Path) -> Result<()> {
+fn one(
+    run: Run,
+    images: Arc<dyn Images>,
+    hosts: &Arc<Hosts>,
+    boards: &Path,
+    scratch: &Path,
+) -> Result<()> {
     let Run { scenario, mode } = run;
     let name = run.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let scratch = scratch.join(name);
     fs::create_dir_all(&scratch)?;
-    let boards = boards.to_owned();
-    let context = Context { images, boards, scratch: scratch.clone(), mode };
+    let (boards, hosts) = (boards.to_owned(), Arc::clone(hosts));
+    let context = Context { images, boards, scratch: scratch.clone(), mode, hosts };
     let result = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&context)));
     let result = result.unwrap_or_else(|_| Err(anyhow!("it panicked")));
     if result.is_ok() {
         fs::remove_dir_all(&scratch)?;
     }
-    result
+    let of_hosts = |error: anyhow::Error| match context.hosts.remark() {
+        nothing if nothing.is_empty() || error.is::<LeftOut>() => error,
+        remark => anyhow!("{error:#}{remark}"),
+    };
+    result.map_err(of_hosts)
 }
 
 /// Says how a scenario went, and counts it. One that failed may fail in this layout alone.
@@ -176,6 +200,10 @@ mod tests {
         fn image(&self, name: &str, _: Mode) -> Result<PathBuf> {
             bail!("{name} was not built")
         }
+
+        fn linux_program(&self, package: &str) -> Result<PathBuf> {
+            bail!("{package} was not built")
+        }
     }
 
     fn run(name: &'static str, run: fn(&Context) -> Result<()>) -> Run {
@@ -194,7 +222,8 @@ mod tests {
             run("a::has_no_image", |context| context.image("hello").map(drop)),
         ];
         let seed = "0x5eed".parse().unwrap();
-        let tally = run_all(runs, &Arc::new(NoImages), Path::new("."), &scratch, seed);
+        let (here, images) = (Path::new("."), Arc::new(NoImages));
+        let tally = run_all(runs, &images, here, &scratch, &Arc::new(Hosts::new(here, here)), seed);
         assert_eq!(tally, Tally { passed: 1, failed: 3, skipped: 1 });
         assert!(scratch.join("a--fails--contained-").is_dir());
         assert!(!scratch.join("a--passes--contained-").exists());

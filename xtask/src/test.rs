@@ -10,7 +10,7 @@ use elone_harness::{Mode, Modes, Pace, Scenario};
 use crate::tally::Tally;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{self, Workspace};
-use crate::{CANNOT_BEGIN, debugger, emulator, miri, seed, systems};
+use crate::{CANNOT_BEGIN, cross, debugger, deploy, emulator, miri, seed, systems};
 
 /// Crates that exist only as images: nothing of them runs on the host.
 const NOT_ON_THE_HOST: [&str; 2] = ["attack", "elone-unikernels"];
@@ -64,6 +64,11 @@ impl Selection {
         Self { names: arguments.names.clone(), slowest, modes }
     }
 
+    /// The same, but only the tests with this in their names.
+    pub(crate) fn named(&self, part: &str) -> Self {
+        Self { names: vec![part.to_owned()], ..*self }
+    }
+
     /// Whether no name was given.
     pub(crate) fn is_everything(&self) -> bool {
         self.names.is_empty()
@@ -94,6 +99,18 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         if let Err(missing) = debugger::ensure(arguments.toolchain.install.permission()) {
             eprintln!("note: {missing}");
         }
+    }
+    if systems::validates(&selection) {
+        for validator in deploy::validators::ALL {
+            if let Err(missing) = validator.ensure(arguments.toolchain.install.permission()) {
+                eprintln!("note: {missing}");
+            }
+        }
+    }
+    if systems::crosses(&selection)
+        && let Err(lacking) = cross::ensure(&toolchain, arguments.toolchain.install.permission())
+    {
+        eprintln!("note: {lacking}");
     }
     let mut tally = on_the_host(&workspace, &selection)?;
     // What Miri runs are host tests: where no name of theirs was asked for, there is nothing to do.

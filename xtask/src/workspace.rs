@@ -4,8 +4,10 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use elone_harness::Hosts;
 use serde_json::Value;
 
 use crate::toolchain::Toolchain;
@@ -105,6 +107,11 @@ impl Workspace {
     /// Where everything that is built goes.
     pub(crate) fn target(&self) -> PathBuf {
         self.root.join("target")
+    }
+
+    /// Hosts for guests under KVM. What they are made of is kept for all runs.
+    pub(crate) fn hosts(&self) -> Arc<Hosts> {
+        Arc::new(Hosts::new(&self.boards(), &self.target().join("edge")))
     }
 
     pub(crate) fn images(&self, toolchain: &Toolchain) -> PathBuf {

@@ -54,11 +54,13 @@ mod line;
 mod logger;
 pub mod net;
 mod platform;
+mod restored;
 mod run;
 mod shared;
 mod signals;
 pub mod start;
 pub mod storage;
+mod ticker;
 pub mod time;
 mod timers;
 mod wakers;
@@ -71,6 +73,7 @@ pub use embassy_executor as executor;
 pub use error::Error;
 pub use log::{self, debug, error, info, trace, warn};
 pub use platform::Platform;
+pub use restored::Restored;
 
 /// Ends the application at once: 0 means that all is well. Tasks are not run to their end and
 /// nothing is flushed; returning from `main` is the polite way.
@@ -78,12 +81,21 @@ pub fn exit(status: u8) -> ! {
     gate::calls::exit(status)
 }
 
-/// The date, from the machine's real-time clock.
+/// The date, from the best clock that the machine has. A second after a pause, or a restore from a
+/// snapshot, it is right again; so it may jump, to and fro. For what must not, there is [`time`].
 ///
 /// # Errors
 /// [`gate::Error::NoClock`] where the machine has none.
 pub fn wall_clock() -> Result<gate::UnixTime, Error> {
     Ok(gate::calls::wall_clock()?)
+}
+
+/// For how long, in all, the hypervisor has let others run while this machine could have run.
+///
+/// # Errors
+/// [`gate::Error::Unsupported`] where it does not say.
+pub fn stolen_time() -> Result<gate::Nanoseconds, Error> {
+    Ok(gate::calls::stolen_time()?)
 }
 
 /// Keeps `value` for the life of the application, so that tasks can share it. Its memory is not

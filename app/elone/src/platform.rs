@@ -2,13 +2,17 @@
 
 use core::fmt;
 use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 
-use elone_gate::{MachineInfo, Past, Start};
+use elone_gate::{MachineInfo, Past, Start, calls};
 use embassy_executor::Spawner;
 
 use crate::console::Console;
 use crate::net::NetBuilder;
+use crate::restored::Restored;
 use crate::storage::Disk;
+use crate::time::Duration;
 use crate::{Error, run, signals};
 
 /// The machine, as the application sees it. A handle: copies are the same machine.
@@ -87,10 +91,46 @@ impl Platform {
         self.spawner
     }
 
-    /// Waits until the machine's owner asks the application to end (a power button, a host that
-    /// shuts down). The application then has a few seconds to return from `main`.
+    /// Waits until the machine's owner asks the application to end (a power button, a word on the
+    /// console). It is asked once, and from then on this does not wait any more, in any task. The
+    /// application then has [`time_left`](Self::time_left) to return from `main`.
     pub async fn shutdown(&self) {
         poll_fn(|context| signals::poll_shutdown(context)).await;
+    }
+
+    /// Waits until the machine may have been restored from a snapshot, of which there may be other
+    /// copies: what was unique or secret before may be neither any more. Keys, identifiers and
+    /// sessions are to be made anew; [`entropy`](crate::entropy) is renewed already, and so are the
+    /// network's secrets. Connections are mostly gone.
+    ///
+    /// Some machines cannot tell a restore from a pause; then this comes after long pauses too.
+    pub fn restored(&self) -> Restored {
+        Restored::from_now_on()
+    }
+
+    /// What `work` comes to; `None` where the machine's owner asks for the end before. The work is
+    /// then dropped.
+    pub async fn until_shutdown<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => signals::poll_shutdown(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// How long the application may still run: the setting `shutdown=`, counted from when it was
+    /// told that it is to end. What is not over by then is cut off, and the machine ends with status
+    /// 102. `None` where nobody has asked for the end.
+    ///
+    /// An application that was busy when it was asked has had a part of its time already, which is
+    /// not known here: do not use the last second of it.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        let passed = calls::now().0.saturating_sub(signals::ending_since()?.0);
+        let all = Duration::from_secs(self.start.shutdown_time().into());
+        let passed = Duration::from_micros(passed / 1_000);
+        Some(all.checked_sub(passed).unwrap_or(Duration::MIN))
     }
 }
 

@@ -14,6 +14,7 @@ use elone_gate::{Events, Nanoseconds, Start, calls};
 use embassy_executor::Spawner;
 use embassy_executor::raw::{Executor, TaskStorage};
 
+use crate::restored::{self, Restores};
 use crate::signals::{self, Signals};
 use crate::{Platform, timers};
 
@@ -58,7 +59,9 @@ where
 {
     SOURCES.with(|sources| sources.borrow_mut().clear());
     signals::reset();
+    restored::reset();
     add(&Signals);
+    add(&Restores);
     let executor: &'static Executor = Box::leak(Box::new(Executor::new(core::ptr::null_mut())));
     let spawner = executor.spawner();
     SPAWNER.with(|place| place.set(Some(spawner)));

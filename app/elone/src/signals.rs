@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 use core::task::{Context, Poll};
 
-use elone_gate::{Events, Nanoseconds};
+use elone_gate::{Events, Nanoseconds, calls};
 
 use crate::run::Source;
 use crate::wakers::Wakers;
@@ -11,13 +11,13 @@ use crate::wakers::Wakers;
 struct Waiting {
     console: Wakers,
     shutdown: Wakers,
-    /// Whether the end was asked for; that is not taken back.
-    ending: bool,
+    /// When the end was asked for, as far as is known here; that is not taken back.
+    ending: Option<Nanoseconds>,
 }
 
 local! {
     static WAITING: RefCell<Waiting> = RefCell::new(Waiting {
-        console: Wakers::new(), shutdown: Wakers::new(), ending: false,
+        console: Wakers::new(), shutdown: Wakers::new(), ending: None,
     });
 }
 
@@ -35,7 +35,7 @@ impl Source for Signals {
                 waiting.console.wake();
             }
             if events.contains(Events::SHUTDOWN) {
-                waiting.ending = true;
+                waiting.ending.get_or_insert_with(calls::now);
                 waiting.shutdown.wake();
             }
         });
@@ -50,7 +50,7 @@ impl Source for Signals {
 pub(crate) fn reset() {
     WAITING.with(|waiting| {
         let mut waiting = waiting.borrow_mut();
-        waiting.ending = false;
+        waiting.ending = None;
         waiting.console.clear();
         waiting.shutdown.clear();
     });
@@ -65,10 +65,15 @@ pub(crate) fn wake_on_console(context: &Context<'_>) {
 pub(crate) fn poll_shutdown(context: &Context<'_>) -> Poll<()> {
     WAITING.with(|waiting| {
         let mut waiting = waiting.borrow_mut();
-        if waiting.ending {
+        if waiting.ending.is_some() {
             return Poll::Ready(());
         }
         waiting.shutdown.add(context);
         Poll::Pending
     })
+}
+
+/// When the machine's owner asked for the end, or rather when this was told of it.
+pub(crate) fn ending_since() -> Option<Nanoseconds> {
+    WAITING.with(|waiting| waiting.borrow().ending)
 }

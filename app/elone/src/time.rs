@@ -1,8 +1,10 @@
 //! Time: points, spans, timers, and the delays of embedded-hal. One tick is a microsecond.
 
 pub use embassy_time::{
-    Duration, Instant, Ticker, TimeoutError, Timer, WithTimeout, with_deadline, with_timeout,
+    Duration, Instant, TimeoutError, Timer, WithTimeout, with_deadline, with_timeout,
 };
+
+pub use crate::ticker::Ticker;
 
 /// The delay that drivers of embedded-hal ask for.
 ///

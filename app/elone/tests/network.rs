@@ -51,6 +51,52 @@ fn an_idle_machine_sleeps_without_a_deadline() {
     assert_eq!(machine.join().unwrap(), 0);
 }
 
+/// Peers are refused, and tasks that wait told; a connection that was accepted goes on, and the port
+/// is free for another listener, which the first one's end leaves alone.
+#[test]
+fn a_listener_that_closes_takes_nobody_and_leaves_nobody() {
+    let (cable, plug) = Cable::new();
+    let (say, said) = mpsc::channel();
+    let (control, machine) = boot(SETTING, plug, move |machine| {
+        machine.run(async move |platform: Platform| {
+            let net = platform.net().configured().await?;
+            let listener: &elone::net::Listener = elone::forever(net.bind(7).await?);
+            let (_, mut socket) = listener.accept().await?;
+            let waiting = say.clone();
+            platform.spawn(async move {
+                let told = listener.accept().await.map(drop);
+                waiting.send(told).unwrap();
+            });
+            Timer::after(elone::time::Duration::from_millis(20)).await;
+            listener.close();
+            assert_eq!(listener.accept().await.map(drop), Err(Error::Closed));
+            say.send(Ok(())).unwrap();
+            elone::copy::back(&mut socket, &mut [0; 4096]).await?;
+            drop(socket);
+            let again = net.bind(7).await?;
+            listener.close();
+            let (_, mut socket) = again.accept().await?;
+            elone::copy::back(&mut socket, &mut [0; 4096]).await?;
+            drop(socket);
+            platform.shutdown().await;
+            Ok::<_, Error>(())
+        })
+    });
+    let mut peer = Peer::new(&cable);
+    let socket = peer.connect(7);
+    let told = [said.recv().unwrap(), said.recv().unwrap()];
+    assert!(told.contains(&Err(Error::Closed)) && told.contains(&Ok(())), "{told:?}");
+    let refused = peer.dial_to(50_001, MACHINE.into(), 7);
+    assert!(!peer.is_connected(refused));
+    peer.exchange(socket, &pattern(20_000));
+    peer.close(socket);
+    let socket = peer.connect(7);
+    peer.exchange(socket, &pattern(20_000));
+    peer.close(socket);
+    control.ask_to_end();
+    assert_eq!(machine.join().unwrap(), 0);
+}
+
 #[test]
 fn ipv6_works_as_ipv4_does() {
     let (cable, plug) = Cable::new();

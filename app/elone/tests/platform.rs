@@ -13,7 +13,7 @@ use std::task::{Context, Wake, Waker};
 use elone::gate::Past;
 use elone::host::{Image, Machine};
 use elone::storage::BlockDevice;
-use elone::time::{Duration, Instant, Timer, with_timeout};
+use elone::time::{Duration, Instant, Ticker, Timer, with_timeout};
 use elone::{Error, Platform};
 use embedded_io_async::{Read, Write};
 
@@ -215,6 +215,44 @@ fn a_shutdown_is_heard_by_all_who_wait_and_by_who_asks_later() {
 }
 
 #[test]
+fn the_time_that_is_left_is_counted_from_when_it_was_told() {
+    for (settings, all) in [("", 30), ("shutdown=100 shutdown=bad", 100), ("shutdown=0", 0)] {
+        let machine = Machine::new(settings);
+        let control = machine.control();
+        let status = machine.run(async move |platform: Platform| {
+            assert_eq!(platform.time_left(), None);
+            control.ask_to_end();
+            platform.shutdown().await;
+            let left = platform.time_left().unwrap();
+            assert!(left <= Duration::from_secs(all));
+            Timer::after(Duration::from_millis(20)).await;
+            let later = platform.time_left().unwrap();
+            assert!(later + Duration::from_millis(20) <= left || later == Duration::MIN);
+        });
+        assert_eq!(status, 0);
+    }
+}
+
+#[test]
+fn work_is_done_unless_the_end_comes_first() {
+    let machine = Machine::new("");
+    let control = machine.control();
+    let status = machine.run(async move |platform: Platform| {
+        assert_eq!(platform.until_shutdown(async { 1 }).await, Some(1));
+        let never = core::future::pending::<()>();
+        let asked = async {
+            Timer::after(Duration::from_millis(20)).await;
+            control.ask_to_end();
+        };
+        let both = embassy_futures::join::join(platform.until_shutdown(never), asked);
+        assert_eq!(both.await.0, None);
+        // What is done by then is done all the same.
+        assert_eq!(platform.until_shutdown(async { 2 }).await, Some(2));
+    });
+    assert_eq!(status, 0);
+}
+
+#[test]
 fn entropy_differs() {
     let status = Machine::new("").run(async |_| {
         let mut numbers: Vec<_> = (0..100).map(|_| elone::entropy::word().unwrap()).collect();
@@ -311,4 +349,66 @@ fn what_became_of_earlier_starts_is_told() {
     assert_eq!(run(Machine::new(""), Past::default()), 0);
     let past = Past { restarts: 2, faults: 3, report: "FAULT class=hang esr=0x0\n" };
     assert_eq!(run(Machine::new("").past(past), past), 0);
+}
+
+#[test]
+fn a_ticker_does_not_make_up_for_what_it_missed() {
+    let status = Machine::new("").run(async |_| {
+        let period = Duration::from_millis(20);
+        let begun = Instant::now();
+        let mut ticker = Ticker::every(period);
+        ticker.next().await;
+        assert!(begun.elapsed() >= period, "it came early");
+        // As if the machine had stood still for fifty periods.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        ticker.next().await;
+        for ticks in 1..=3 {
+            let before = begun.elapsed();
+            ticker.next().await;
+            let (before, after) = (before.as_micros(), begun.elapsed().as_micros());
+            // At the next multiple of the period, whichever that is by now, and never twice for one.
+            assert!(after / 20_000 > before / 20_000, "{ticks}: {before}, {after}");
+        }
+    });
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn every_restore_is_told_to_whoever_waits() {
+    let machine = Machine::new("");
+    let control = machine.control();
+    let told = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&told);
+    let status = machine.run(async move |platform: Platform| {
+        let mut restored = platform.restored();
+        control.restore();
+        Timer::after_millis(1).await;
+        platform.spawn(async move {
+            loop {
+                restored.await; // one that came before anybody waited counts
+                restored = platform.restored();
+                seen.set(seen.get() + 1);
+            }
+        });
+        for count in 1..4 {
+            while told.get() < count {
+                Timer::after_millis(1).await;
+            }
+            control.restore();
+        }
+        while told.get() < 4 {
+            Timer::after_millis(1).await;
+        }
+        let nobody = with_timeout(Duration::from_millis(20), platform.restored()).await;
+        assert!(nobody.is_err(), "nothing came");
+    });
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn stolen_time_is_told_where_it_is_known() {
+    let status = Machine::new("").run(async |_| assert!(elone::stolen_time().is_err()));
+    assert_eq!(status, 0);
+    let machine = Machine::new("").stolen(elone::gate::Nanoseconds(7));
+    assert_eq!(machine.run(async |_| assert_eq!(elone::stolen_time().unwrap().0, 7)), 0);
 }

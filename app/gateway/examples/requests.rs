@@ -109,6 +109,10 @@ impl Machine for Nothing {
         None
     }
 
+    fn stolen(&self) -> Option<u64> {
+        None
+    }
+
     fn date(&self) -> Option<u64> {
         None
     }

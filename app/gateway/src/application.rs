@@ -2,14 +2,21 @@
 
 use elone::gate::{Level, Protection};
 use elone::net::Net;
-use elone::{Platform, info};
+use elone::time::{Duration, TimeoutError, Timer, with_timeout};
+use elone::{Platform, info, warn};
 use gateway::Gateway;
 use gateway::attend::{LIMIT, SPARE, attend};
-use gateway::machine::{About, Configured, Heap, Machine, Network, Past, Protections};
+use gateway::machine::{About, Configured, Heap, Machine, Network, Past, Protections, lasting};
 use gateway::turnstile::Turnstile;
 
 /// HTTP (RFC 9110, section 4.2.1).
 const PORT: u16 = 80;
+
+/// What of the time for the service's end is left to the machine.
+const RESERVE: Duration = Duration::from_secs(1);
+
+/// How often the last connections are looked at.
+const A_MOMENT: Duration = Duration::from_millis(5);
 
 /// What may protect the machine, by name.
 static NAMES: [&str; Protection::ALL.len()] = {
@@ -27,7 +34,11 @@ static NAMES: [&str; Protection::ALL.len()] = {
 /// # Errors
 /// Those of the network's set-up; once it is up, none.
 pub(crate) async fn run(platform: Platform) -> Result<(), elone::Error> {
-    let net = platform.net().configured().await?;
+    let Some(net) = platform.until_shutdown(platform.net().configured()).await else {
+        info!(target: "gateway", "not begun: asked to end");
+        return Ok(());
+    };
+    let net = net?;
     let gateway = elone::forever(Gateway::new(Elone::new(platform, net), LIMIT as u64));
     let listener = elone::forever(net.bind(PORT).await?);
     let turnstile = elone::forever(Turnstile::new(LIMIT + SPARE));
@@ -36,7 +47,31 @@ pub(crate) async fn run(platform: Platform) -> Result<(), elone::Error> {
     }
     info!(target: "gateway", "listening on {}", core::net::SocketAddr::new(net.address(), PORT));
     platform.shutdown().await;
+    listener.close();
+    close(platform, gateway, net).await;
     Ok(())
+}
+
+/// Ends the service: every request that has begun is answered, as far as there is time for it.
+/// Nothing has to be stored: the readings are in memory alone.
+async fn close(platform: Platform, gateway: &Gateway<Elone>, net: Net) {
+    let open = gateway.connections.open();
+    info!(target: "gateway", "closing: {open} connection{}", if open == 1 { "" } else { "s" });
+    gateway.closing.begin();
+    let answered = async {
+        while gateway.connections.open() > 0 {
+            Timer::after(A_MOMENT).await;
+        }
+        net.settled().await;
+    };
+    let time = platform.time_left().map_or(Duration::MIN, |left| left - (left / 2).min(RESERVE));
+    match with_timeout(time, answered).await {
+        Ok(()) => info!(target: "gateway", "closed: every request was answered"),
+        Err(TimeoutError) => {
+            let open = gateway.connections.open();
+            warn!(target: "gateway", "closed: out of time, {open} still open");
+        }
+    }
 }
 
 /// The machine that Elone runs on.
@@ -54,7 +89,7 @@ impl Elone {
             entered_at: name(machine.entered_at),
             running_at: name(machine.application_at),
             protections: Protections { names: &NAMES, in_force: machine.protections.bits() },
-            hypervisor: machine.hypervisor,
+            hypervisor: lasting(machine.hypervisor),
             board: machine.board,
             core: machine.core,
             interrupt_controller: machine.interrupt_controller,
@@ -101,6 +136,10 @@ impl Machine for Elone {
         let usage = elone::heap::usage();
         let (used, free) = (usage.allocated as u64, usage.free as u64);
         (used > 0).then_some(Heap { used, size: used + free })
+    }
+
+    fn stolen(&self) -> Option<u64> {
+        elone::stolen_time().ok().map(|time| time.0)
     }
 
     fn date(&self) -> Option<u64> {

@@ -20,7 +20,8 @@ pub const SPARE: usize = 4;
 /// busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts connections, one after the other, and serves each to its end.
+/// Accepts connections, one after the other, and serves each to its end, until the service is to
+/// end and the listener is closed.
 ///
 /// There are [`LIMIT`] and [`SPARE`] tasks of this kind, numbered. Whichever finds as many
 /// connections open as there may be tells its client so, while the others go on. Each has buffers
@@ -30,10 +31,15 @@ where
     A: TcpAccept,
     M: Machine,
 {
+    gateway.closing.enlist().await;
     let mut buffers = Box::new(Buffers::new());
     loop {
         let place = turnstile.enter(task).await;
-        let Ok((_, mut stream)) = listener.accept().await else {
+        let accepted = listener.accept().await;
+        if gateway.closing.has_begun() {
+            return; // and leaves the place to the next, who leaves as well
+        }
+        let Ok((_, mut stream)) = accepted else {
             Timer::after(PAUSE).await;
             continue;
         };

@@ -65,7 +65,10 @@ impl<M: Machine> Body for Content<'_, M> {
 }
 
 fn health<M: Machine>(gateway: &Gateway<M>, output: &mut Output) -> Result<Progress, fmt::Error> {
-    output.write_str("{\"status\":\"ok\",\"uptime\":")?;
+    let status = if gateway.closing.has_begun() { "closing" } else { "ok" };
+    output.write_str("{\"status\":\"")?;
+    output.write_str(status)?;
+    output.write_str("\",\"uptime\":")?;
     output.decimal(gateway.uptime() / 1000)?;
     output.write_str(",\"requests\":")?;
     output.decimal(gateway.responses.total())?;

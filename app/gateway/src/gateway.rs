@@ -5,6 +5,7 @@ use core::fmt;
 
 use embassy_time::Instant;
 
+use crate::closing::Closing;
 use crate::http::Status;
 use crate::machine::Machine;
 use crate::readings::Readings;
@@ -120,6 +121,8 @@ pub struct Gateway<M> {
     pub connections: Connections,
     /// What was answered.
     pub responses: Responses,
+    /// Whether it goes on.
+    pub closing: Closing,
 }
 
 impl<M: Machine> Gateway<M> {
@@ -131,6 +134,7 @@ impl<M: Machine> Gateway<M> {
             readings: Readings::new(),
             connections: Connections::new(limit),
             responses: Responses::new(),
+            closing: Closing::new(),
         }
     }
 

@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod attend;
+pub mod closing;
 pub mod content;
 pub mod gateway;
 pub mod http;

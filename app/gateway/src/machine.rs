@@ -1,5 +1,7 @@
 //! What the service shows of the machine that it runs on.
 
+use alloc::string::ToString;
+use core::fmt::Display;
 use core::net::IpAddr;
 
 /// The machine, as the service sees it: what it is, and how it does at the moment.
@@ -15,8 +17,16 @@ pub trait Machine {
     fn network(&self) -> Network;
     /// The application's heap at this moment.
     fn heap(&self) -> Option<Heap>;
+    /// For how long, in all, the hypervisor let others run instead, in nanoseconds.
+    fn stolen(&self) -> Option<u64>;
     /// The date, in seconds since 1970-01-01 00:00 UTC.
     fn date(&self) -> Option<u64>;
+}
+
+/// The text of `value`, for as long as the service runs: for what is shown and never changes.
+#[must_use]
+pub fn lasting(value: impl Display) -> &'static str {
+    value.to_string().leak()
 }
 
 /// What protects the machine and the application, by name.
@@ -50,7 +60,7 @@ pub struct About {
     pub running_at: &'static str,
     /// What protects the machine and the application.
     pub protections: Protections,
-    /// The hypervisor's name; `none`; `unknown`.
+    /// The hypervisor's name; `none` and why; `unknown`.
     pub hypervisor: &'static str,
     /// The machine's name.
     pub board: &'static str,

@@ -92,6 +92,10 @@ impl<'g, M: Machine> Service for &'g Gateway<M> {
     fn answered(&self, status: Status) {
         self.responses.count(status);
     }
+
+    fn is_closing(&self) -> bool {
+        self.closing.has_begun()
+    }
 }
 
 impl<M: Machine> Gateway<M> {

@@ -193,3 +193,26 @@ fn an_idle_gateway_sleeps() {
         assert_eq!(gateway.sleeps(), before, "woken while idle");
     });
 }
+
+#[test]
+fn it_closes_in_order() {
+    let log = visited(async |net, gateway| {
+        let (mut slow, mut idle) = (connect(net).await, connect(net).await);
+        for socket in [&mut slow, &mut idle] {
+            assert!(health(socket).await.starts_with("HTTP/1.1 200 "));
+        }
+        slow.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
+        Timer::after(Duration::from_millis(100)).await;
+        gateway.ask_to_end();
+        assert_eq!(read_to(&mut idle, "").await, "", "it is closed without a word");
+        let late = with_timeout(PATIENCE, net.connect(GATEWAY)).await.unwrap();
+        assert!(late.is_err(), "nobody else is taken in");
+        slow.write_all(b"Host: gateway\r\n\r\n").await.unwrap();
+        let answer = read_to(&mut slow, "").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        assert!(answer.contains("{\"status\":\"closing\""), "{answer}");
+    });
+    assert!(log.contains(" gateway: closing: 2 connections\n"), "{log}");
+    assert!(log.contains(" gateway: closed: every request was answered\n"), "{log}");
+}

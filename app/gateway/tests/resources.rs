@@ -102,7 +102,7 @@ fn the_report_says_what_the_page_says() {
     let expected = concat!(
         r#"{"version":"Elone 9.8.7","machine":{"board":"linux,dummy-virt","core":"Cortex-A72","#,
         r#""interrupt_controller":"GICv3","hypervisor":"<KVM & \"friends\">","entered_at":"EL2","#,
-        r#""running_at":"EL1","protections":["w^x","sealed-tables"],"memory":134217728},"uptime":0.000,"time":1795347000,"#,
+        r#""running_at":"EL1","protections":["w^x","sealed-tables"],"memory":134217728},"uptime":0.000,"stolen":null,"time":1795347000,"#,
         r#""restarts":0,"faults":0,"last_fault":null,"#,
         r#""network":{"address":"10.0.2.15","gateway":"10.0.2.2","mac":"52:54:00:12:34:56","#,
         r#""configured":"dhcp","received":4711,"sent":1174},"#,
@@ -140,6 +140,18 @@ fn the_metrics_are_prometheus_text() {
     let info = samples.keys().find(|name| name.starts_with("elone_info{")).unwrap();
     assert!(info.contains("hypervisor=\"<KVM & \\\"friends\\\">\""), "{info}");
     assert_eq!(value(info), Some(1.0));
+}
+
+#[test]
+fn stolen_time_is_shown_where_it_is_known() {
+    let gateway = gateway();
+    assert!(!get(gateway, "/metrics").text().contains("stolen"), "and nothing else is");
+    assert!(get(gateway, "/").text().contains("<dt>Stolen</dt><dd>not known</dd>"));
+    gateway.machine.stolen.set(Some(12_045_678_901));
+    let samples = parsed(get(gateway, "/metrics").text());
+    assert_eq!(samples["elone_stolen_seconds_total"], 12.045);
+    assert!(get(gateway, "/api/status").text().contains(r#","stolen":12.045,"#));
+    assert!(get(gateway, "/").text().contains("<dt>Stolen</dt><dd>12.045 s</dd>"));
 }
 
 #[test]

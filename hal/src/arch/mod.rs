@@ -6,6 +6,7 @@ pub mod entry;
 pub mod exception;
 mod features;
 pub mod frames;
+pub mod hypervisor;
 pub mod interrupts;
 pub mod measured;
 mod places;

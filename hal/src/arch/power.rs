@@ -1,4 +1,4 @@
-//! Calls to whoever is below: power (PSCI 1.1) and identity (SMCCC 1.4).
+//! Calls to whoever is below: power (PSCI 1.1) and randomness (SMCCC 1.4).
 
 use smccc::{Hvc, Smc, psci};
 
@@ -25,33 +25,6 @@ pub fn reset(conduit: Conduit) {
         Conduit::Hvc => psci::system_reset::<Hvc>(),
         Conduit::Smc => psci::system_reset::<Smc>(),
     };
-}
-
-/// Who answers below us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hypervisor {
-    /// Linux's KVM.
-    Kvm,
-    /// Somebody who follows SMCCC and gives an identity that is not known here: its four words.
-    Other([u32; 4]),
-    /// Nobody who says who it is.
-    Unknown,
-}
-
-/// Asks who is below (SMCCC, "Call UID" of the vendor specific hypervisor service).
-#[must_use]
-pub fn hypervisor(conduit: Conduit) -> Hypervisor {
-    const CALL_UID: u32 = 0x8600_ff01;
-    const KVM: [u32; 4] = [0xb66f_b428, 0xe911_c52e, 0x564b_caa9, 0x743a_004d];
-    const NOT_SUPPORTED: u32 = u32::MAX;
-    if !refuses_in_order(conduit) {
-        return Hypervisor::Unknown;
-    }
-    match call(conduit, CALL_UID) {
-        [NOT_SUPPORTED, ..] | [0, 0, 0, 0] => Hypervisor::Unknown,
-        KVM => Hypervisor::Kvm,
-        other => Hypervisor::Other(other),
-    }
 }
 
 /// Whether whoever is below answers a call that it does not know as SMCCC asks, and does not take

@@ -17,6 +17,7 @@ use super::translation::{Attributes, Tree, flush, to_usize};
 use super::unclaimed::Unclaimed;
 use crate::address::{PAGE, PhysicalRange};
 use crate::mmio::Window;
+use crate::observed::Observed;
 
 const GIB: u64 = 1 << 30;
 /// The most tables that the ends of a range can need: of level 1, 2 and 3, for either.
@@ -65,6 +66,8 @@ pub struct Mapper {
     next_firmware: usize,
     /// What was mapped of devices, and where it is seen.
     devices: Vec<(PhysicalRange, usize), 64>,
+    /// What was mapped of memory that others write, and where it is seen.
+    observed: Vec<(PhysicalRange, usize), 8>,
     /// What was mapped of memory: the image, what firmware left, RAM.
     memory: Vec<PhysicalRange, 64>,
     /// Where the first GiB with RAM begins, physically, and where it is seen.
@@ -97,6 +100,7 @@ impl Mapper {
             next_device: address(places.devices),
             next_firmware: address(places.firmware),
             devices: Vec::new(),
+            observed: Vec::new(),
             memory: core::iter::once(image).collect(),
             ram: None,
             next_buffers: places.buffers,
@@ -138,6 +142,41 @@ impl Mapper {
         // SAFETY: the pages that hold the window were mapped as device memory above, for good; its
         // start is aligned.
         Ok(unsafe { Window::new(base, to_usize(range.length())?) })
+    }
+
+    /// Maps memory that somebody outside writes and that is only read here, at whatever offset in
+    /// its pages, whole words of it. What shares its pages is seen through the same mapping.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device).
+    pub fn observed(&mut self, range: PhysicalRange) -> Result<Observed, MapError> {
+        if !range.start().0.is_multiple_of(8) {
+            return Err(MapError::Misaligned);
+        }
+        let pages = range.outer_pages().ok_or(MapError::OutOfRange)?;
+        let known = self.observed.iter().find(|(mapped, _)| mapped.contains(&pages));
+        let (mapped, seen) = match known {
+            Some(known) => *known,
+            None => {
+                let devices = self.devices.iter().map(|(device, _)| device);
+                if self.memory.iter().chain(devices).any(|other| other.overlaps(&pages)) {
+                    return Err(MapError::Mapped);
+                }
+                if self.observed.is_full() || TABLES_A_RANGE > self.tree.left() {
+                    return Err(MapError::OutOfTables);
+                }
+                let seen = self.next_firmware;
+                self.tree.map(seen, pages, Attributes::KERNEL_READ)?;
+                self.next_firmware += to_usize(pages.length())?;
+                self.memory.push(pages).map_err(|_| MapError::OutOfTables)?;
+                self.observed.push((pages, seen)).map_err(|_| MapError::OutOfTables)?;
+                (pages, seen)
+            }
+        };
+        let offset = to_usize(range.start().0 - mapped.start().0)?;
+        let base = NonNull::new((seen + offset) as *mut u8).ok_or(MapError::OutOfRange)?;
+        // SAFETY: mapped read-only above, for good, and by no other name; its start is aligned.
+        Ok(unsafe { Observed::new(base, to_usize(range.length())?) })
     }
 
     /// Maps what was left for us to read where only its head says how long it is: `head` bytes at

@@ -12,6 +12,10 @@ pub struct Pl011 {
     pub output: Vec<u8>,
     /// What is there to read.
     pub input: VecDeque<u8>,
+    /// Which of what is read are breaks, counted from 0, in order.
+    pub breaks: Vec<usize>,
+    /// How much was read.
+    pub taken: usize,
     /// Whether the transmit FIFO is full for ever.
     pub stuck: bool,
     /// The control register.
@@ -34,7 +38,12 @@ impl Registers for Pl011 {
         assert_ne!(width, Width::Bits8, "registers have 16 or 32 bits");
         let empty = if self.input.is_empty() { 1 << 4 } else { 0 };
         match offset {
-            0x00 => self.input.pop_front().map_or(0, u32::from),
+            0x00 => {
+                let is_break = self.breaks.contains(&self.taken);
+                self.taken += usize::from(!self.input.is_empty());
+                let broken = if is_break { 0x500 } else { 0 };
+                self.input.pop_front().map_or(0, u32::from) | broken
+            }
             0x18 => empty | if self.stuck { 1 << 5 } else { 1 << 7 },
             0x2c => self.line,
             0x30 => self.control,
@@ -65,6 +74,10 @@ pub struct Ns16550 {
     pub output: Vec<u8>,
     /// What is there to read.
     pub input: VecDeque<u8>,
+    /// Which of what is read are breaks, counted from 0, in order.
+    pub breaks: Vec<usize>,
+    /// How much was read.
+    pub taken: usize,
     /// Whether the transmitter has no room, for ever.
     pub stuck: bool,
     /// Whether there are FIFOs.
@@ -82,7 +95,8 @@ impl Ns16550 {
     #[must_use]
     pub fn new(shift: u32, width: Width) -> Self {
         let (output, input) = (vec![], VecDeque::new());
-        Self { output, input, stuck: false, has_fifos: true, enabled: 0, shift, width }
+        let (breaks, taken, stuck) = (vec![], 0, false);
+        Self { output, input, breaks, taken, stuck, has_fifos: true, enabled: 0, shift, width }
     }
 
     fn register(&self, offset: usize, width: Width) -> usize {
@@ -95,7 +109,10 @@ impl Ns16550 {
 impl Registers for Ns16550 {
     fn read(&mut self, offset: usize, width: Width) -> u32 {
         match self.register(offset, width) {
-            0 => self.input.pop_front().map_or(0, u32::from),
+            0 => {
+                self.taken += usize::from(!self.input.is_empty());
+                self.input.pop_front().map_or(0, u32::from)
+            }
             1 => self.enabled,
             2 => {
                 if self.has_fifos {
@@ -105,7 +122,11 @@ impl Registers for Ns16550 {
                 }
             }
             3 | 4 => 0,
-            5 => u32::from(!self.input.is_empty()) | if self.stuck { 0 } else { 0x60 },
+            5 => {
+                let is_break = !self.input.is_empty() && self.breaks.contains(&self.taken);
+                let line = u32::from(!self.input.is_empty()) | if is_break { 0x10 } else { 0 };
+                line | if self.stuck { 0 } else { 0x60 }
+            }
             register => panic!("read of register {register}"),
         }
     }

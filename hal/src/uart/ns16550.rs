@@ -1,6 +1,6 @@
 //! 16550 and compatible, after the PC16550D data sheet (National Semiconductor, 1995), section 8.
 
-use super::FIFO;
+use super::{FIFO, Received};
 use crate::mmio::Window;
 
 /// Registers, by the data sheet's names, counted as it counts them (table I).
@@ -20,8 +20,9 @@ const FIFOS_ENABLED: u8 = 0b11 << 6;
 const DLAB: u8 = 1 << 7;
 /// Modem control: on PCs, and what takes after them, lets the interrupt out (section 8.8).
 const OUT_2: u8 = 1 << 3;
-/// Line status: there is something to read; there is room to write (section 8.3).
+/// Line status: there is something to read; it is a break; there is room to write (section 8.3).
 const DATA_READY: u8 = 1 << 0;
+const BREAK: u8 = 1 << 4;
 const HOLDING_EMPTY: u8 = 1 << 5;
 
 /// How wide an access to a register must be: the device tree's `reg-io-width`.
@@ -86,8 +87,13 @@ impl Ns16550 {
         self.write(DATA, byte);
     }
 
-    pub(super) fn get(self) -> Option<u8> {
-        (self.read(LSR) & DATA_READY != 0).then(|| self.read(DATA))
+    /// A break takes a place of its own in the FIFO, with a byte of zero. That it was one is told
+    /// once, to whoever looks at the line next: somebody who writes just then may look first, and
+    /// whoever sent it has to send it again.
+    pub(super) fn receive(self) -> Option<Received> {
+        let line = self.read(LSR);
+        let data = (line & DATA_READY != 0).then(|| self.read(DATA))?;
+        Some(if line & BREAK == 0 { Received::Byte(data) } else { Received::Break })
     }
 
     pub(super) fn enable_receive_interrupt(self) {

@@ -1,6 +1,6 @@
 //! PrimeCell UART (PL011), after its Technical Reference Manual (Arm DDI 0183G), chapter 3.
 
-use super::FIFO;
+use super::{FIFO, Received};
 use crate::mmio::Window;
 
 /// Registers, by the manual's names (table 3-1).
@@ -14,6 +14,9 @@ const UARTIMSC: usize = 0x038;
 const RXFE: u32 = 1 << 4;
 const TXFF: u32 = 1 << 5;
 const TXFE: u32 = 1 << 7;
+
+/// Data: what was received is a break (section 3.3.1).
+const BE: u32 = 1 << 10;
 
 /// Line control: FIFOs enabled, words of eight bits (section 3.3.7).
 const FEN: u32 = 1 << 4;
@@ -65,12 +68,16 @@ impl Pl011 {
         self.registers.write32(UARTDR, u32::from(byte));
     }
 
-    pub(super) fn get(self) -> Option<u8> {
+    pub(super) fn receive(self) -> Option<Received> {
         if self.registers.read32(UARTFR) & RXFE != 0 {
             return None;
         }
-        // The bits above say what was wrong with the byte; a wrong byte is better than none.
-        Some((self.registers.read32(UARTDR) & 0xff) as u8)
+        let data = self.registers.read32(UARTDR);
+        if data & BE != 0 {
+            return Some(Received::Break);
+        }
+        // Other bits say what was wrong with the byte; a wrong byte is better than none.
+        Some(Received::Byte((data & 0xff) as u8))
     }
 
     pub(super) fn enable_receive_interrupt(self) {

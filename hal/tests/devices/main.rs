@@ -4,6 +4,7 @@ mod blk;
 mod common;
 mod console;
 mod drain;
+mod gpio;
 mod hostile;
 mod memory;
 mod net;

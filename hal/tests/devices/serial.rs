@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use elone_hal::fake::bus::{self, Width};
 use elone_hal::fake::{clock, serial};
 use elone_hal::rtc::Pl031;
+use elone_hal::uart::Received::{self, Byte};
 use elone_hal::uart::{Ns16550, Pl011, RegisterWidth, Uart};
 
 type Shared<T> = Arc<Mutex<T>>;
@@ -58,12 +59,25 @@ fn a_port_that_takes_nothing_does_not_stop_the_machine() {
 fn bytes_are_read_until_there_are_none() {
     let input = VecDeque::from(*b"ab");
     let (_, uart) = pl011(serial::Pl011 { input: input.clone(), ..serial::Pl011::default() });
-    let read = [uart.read_byte(), uart.read_byte(), uart.read_byte()];
-    assert_eq!(read, [Some(b'a'), Some(b'b'), None]);
+    let read = [uart.receive(), uart.receive(), uart.receive()];
+    assert_eq!(read, [Some(Byte(b'a')), Some(Byte(b'b')), None]);
 
     let (_, uart) = ns16550(serial::Ns16550 { input, ..serial::Ns16550::new(0, Width::Bits8) });
-    let read = [uart.read_byte(), uart.read_byte(), uart.read_byte()];
-    assert_eq!(read, [Some(b'a'), Some(b'b'), None]);
+    let read = [uart.receive(), uart.receive(), uart.receive()];
+    assert_eq!(read, [Some(Byte(b'a')), Some(Byte(b'b')), None]);
+}
+
+#[test]
+fn a_break_is_told_from_a_byte_of_zero() {
+    let expected = [Byte(0), Received::Break, Byte(b'o')].map(Some);
+    let read = |uart: Uart| [uart.receive(), uart.receive(), uart.receive()];
+
+    let input = VecDeque::from([0, 0, b'o']);
+    let port = serial::Pl011 { input: input.clone(), breaks: vec![1], ..serial::Pl011::default() };
+    assert_eq!(read(pl011(port).1), expected);
+
+    let port = serial::Ns16550::new(0, Width::Bits8);
+    assert_eq!(read(ns16550(serial::Ns16550 { input, breaks: vec![1], ..port }).1), expected);
 }
 
 #[test]
@@ -101,5 +115,5 @@ fn the_clock_runs_and_tells_the_date() {
     let clock = Arc::new(Mutex::new(clock::Pl031 { seconds: 1_795_000_000, running: false }));
     let driver = Pl031::start(bus::place(&clock, 0x1000));
     assert!(bus::lock(&clock).running);
-    assert_eq!(driver.seconds(), 1_795_000_000);
+    assert_eq!(driver.date(), Ok(1_795_000_000_000_000_000));
 }

@@ -83,11 +83,12 @@ pub enum Call {
     BlockSubmit { handle: Handle, request: BlockRequest },
     BlockComplete { handle: Handle, completions: Alleged },
     Report { words: Alleged },
+    StolenTime,
 }
 
 impl Call {
     /// How many there are; their numbers count from 0.
-    pub const COUNT: u64 = 13;
+    pub const COUNT: u64 = 14;
 
     /// The call's number and words.
     #[must_use]
@@ -116,6 +117,7 @@ impl Call {
                 (11, [handle as u64, completions.address, completions.count, 0, 0, 0])
             }
             Self::Report { words } => (12, [words.address, words.count, 0, 0, 0, 0]),
+            Self::StolenTime => (13, [0; 6]),
         }
     }
 
@@ -160,6 +162,7 @@ impl Call {
             },
             11 => Self::BlockComplete { handle: handle?, completions: Alleged::batch(b, c)? },
             12 => Self::Report { words: bytes },
+            13 => Self::StolenTime,
             _ => return Err(Error::NoSuchCall),
         })
     }
@@ -209,7 +212,7 @@ pub fn decode_device([kind, base, shape, a, b]: Values) -> Option<DeviceInfo> {
 mod tests {
     use super::*;
 
-    fn every_call() -> [Call; 14] {
+    fn every_call() -> [Call; 15] {
         let some = Alleged { address: 0x1000, count: 7 };
         let other = Alleged { address: 0x2000, count: BATCH as u64 };
         let (handle, operation) = (Handle(3), BlockOperation::Write);
@@ -229,6 +232,7 @@ mod tests {
             Call::BlockSubmit { handle, request },
             Call::BlockComplete { handle, completions: some },
             Call::Report { words: some },
+            Call::StolenTime,
         ]
     }
 

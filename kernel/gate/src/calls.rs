@@ -58,6 +58,8 @@ calls! {
         handle: Handle, completions: &mut [BlockCompletion]) -> Result<usize, Error>;
     /// [`Gate::report`](crate::Gate::report).
     report as __elone_report(words: &str) -> ();
+    /// [`Gate::stolen_time`](crate::Gate::stolen_time).
+    stolen_time as __elone_stolen_time() -> Result<Nanoseconds, Error>;
 }
 
 // SAFETY: `#[elone::main]` defines the symbol with just this signature; a link without it fails.
@@ -146,6 +148,10 @@ macro_rules! provide {
             #[unsafe(no_mangle)]
             fn __elone_report(words: &str) {
                 $gate.report(words);
+            }
+            #[unsafe(no_mangle)]
+            fn __elone_stolen_time() -> Result<Nanoseconds, Error> {
+                $gate.stolen_time()
             }
         }
     };

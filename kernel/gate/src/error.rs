@@ -21,7 +21,8 @@ pub enum Error {
     Full = 6,
     /// The device broke its protocol or reported a failure and was reset; it stays unusable.
     Broken = 7,
-    /// The device has this, but not in this form (a write to a read-only disk).
+    /// The device has this, but not in this form (a write to a read-only disk); or the machine does
+    /// not have it at all. It never will.
     Unsupported = 8,
     /// The machine has no clock that knows the date.
     NoClock = 9,

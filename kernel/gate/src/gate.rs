@@ -16,10 +16,15 @@ pub trait Gate: Sync {
     /// The time since the machine's start. Never fails, never goes back.
     fn now(&self) -> Nanoseconds;
 
-    /// The date, from the machine's real-time clock.
+    /// The date, from the best clock that the machine has. It is asked for the date again while the
+    /// machine runs, at most once a second: so a second after a pause, or a restore from a snapshot,
+    /// the date is right again. It may then have gone forward or back by any amount; what must not
+    /// go back is [`now`](Self::now). The clock may be no finer than a second, and is then followed
+    /// only where it is off by more than two.
     ///
     /// # Errors
-    /// [`Error::NoClock`] where the machine has none; that does not change while it runs.
+    /// [`Error::NoClock`] where the machine has none, or none that says anything sensible; that does
+    /// not change while it runs.
     fn wall_clock(&self) -> Result<UnixTime, Error>;
 
     /// Sleeps until something happens or `deadline` passes; without one, until something happens.
@@ -100,4 +105,11 @@ pub trait Gate: Sync {
     /// Says something that belongs into a fault report: an application's last words. Never fails;
     /// what is over 512 bytes is cut, and line ends are shown as `\n`.
     fn report(&self, words: &str);
+
+    /// For how long, in all, the hypervisor has let others run while this machine could have run.
+    /// Only grows, unless the machine is restored from a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the hypervisor does not say; that does not change while it runs.
+    fn stolen_time(&self) -> Result<Nanoseconds, Error>;
 }

@@ -7,11 +7,12 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Protections, Start, Verbosity,
+    Hypervisor, Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Protections, Start,
+    Verbosity,
 };
 
 /// The layout's name and number: whoever changes what is written changes this.
-const VERSION: u64 = u64::from_le_bytes(*b"ELONE\0\0\x01");
+const VERSION: u64 = u64::from_le_bytes(*b"ELONE\0\0\x02");
 
 /// How an application reads the time without a call: nanoseconds are
 /// `(counter - start) * scale / 2^32`, where `counter` is `CNTVCT_EL0` (Arm ARM, section D11.2).
@@ -69,7 +70,9 @@ pub fn encode_again(
     let machine = &start.machine;
     writer.number(machine.entered_at as u64)?;
     writer.number(machine.application_at as u64)?;
-    writer.text(machine.hypervisor)?;
+    for number in machine.hypervisor.encode() {
+        writer.number(number)?;
+    }
     writer.text(machine.board)?;
     writer.text(machine.core)?;
     writer.text(machine.interrupt_controller)?;
@@ -108,7 +111,7 @@ pub fn decode(bytes: &'static [u8]) -> Option<(Start, Counter)> {
     let machine = MachineInfo {
         entered_at: reader.level()?,
         application_at: reader.level()?,
-        hypervisor: reader.text()?,
+        hypervisor: reader.hypervisor()?,
         board: reader.text()?,
         core: reader.text()?,
         interrupt_controller: reader.text()?,
@@ -203,7 +206,11 @@ impl Reader {
     }
 
     fn level(&mut self) -> Option<Level> {
-        [Level::El0, Level::El1, Level::El2, Level::El3].get(self.size()?).copied()
+        Level::from_code(self.number()?)
+    }
+
+    fn hypervisor(&mut self) -> Option<Hypervisor> {
+        Hypervisor::decode([self.number()?, self.number()?, self.number()?])
     }
 
     #[expect(clippy::option_option, reason = "an address that cannot be read, and none")]
@@ -237,7 +244,7 @@ mod tests {
         let machine = MachineInfo {
             entered_at: Level::El2,
             application_at: Level::El0,
-            hypervisor: "none",
+            hypervisor: Hypervisor::Other([1, 2, 3, 4]),
             board: "böard",
             core: "core",
             interrupt_controller: "GICv3",

@@ -22,6 +22,7 @@ pub mod calls;
 mod error;
 mod gate;
 pub mod handover;
+mod hypervisor;
 pub mod package;
 mod start;
 mod types;
@@ -30,7 +31,11 @@ pub use area::{Area, Buffer};
 pub use elone_protections::{Protection, Protections};
 pub use error::Error;
 pub use gate::Gate;
-pub use start::{Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Start, Verbosity};
+pub use hypervisor::Hypervisor;
+pub use start::{
+    Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, SHUTDOWN_TIME, Start, Verbosity,
+    shutdown_time,
+};
 pub use types::{
     BlockCompletion, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass, DeviceInfo,
     Events, Frame, Handle, Nanoseconds, NetInfo, Sent, UnixTime,

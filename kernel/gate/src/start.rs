@@ -6,6 +6,8 @@ use core::ops::Deref;
 
 use elone_protections::Protections;
 
+use crate::Hypervisor;
+
 /// What the application is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -35,6 +37,24 @@ impl Start {
             .filter_map(|pair| pair.strip_prefix("app.")?.split_once('='))
             .find_map(|(key, value)| (key == name).then_some(value))
     }
+
+    /// How many seconds the application has once it is asked to end: the setting `shutdown=`.
+    #[must_use]
+    pub fn shutdown_time(&self) -> u32 {
+        let words = self.settings.split_ascii_whitespace().rev();
+        let mut values = words.filter_map(|word| word.strip_prefix("shutdown="));
+        values.find_map(shutdown_time).unwrap_or(SHUTDOWN_TIME)
+    }
+}
+
+/// How many seconds an application has to end where no setting says so.
+pub const SHUTDOWN_TIME: u32 = 30;
+
+/// Reads the value of the setting `shutdown=`: seconds, at most a day of them.
+#[must_use]
+pub fn shutdown_time(value: &str) -> Option<u32> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|seconds| digits && *seconds <= 86_400)
 }
 
 /// A range of the application's memory, by address.
@@ -122,6 +142,20 @@ pub enum Level {
     El3 = 3,
 }
 
+impl Level {
+    /// The level with this number.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            0 => Some(Self::El0),
+            1 => Some(Self::El1),
+            2 => Some(Self::El2),
+            3 => Some(Self::El3),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EL{}", *self as u8)
@@ -135,8 +169,8 @@ pub struct MachineInfo {
     pub entered_at: Level,
     /// The level at which the application runs.
     pub application_at: Level,
-    /// The hypervisor's name, `none` where the kernel owns EL2, `unknown` where one does not say.
-    pub hypervisor: &'static str,
+    /// Who is at EL2.
+    pub hypervisor: Hypervisor,
     /// The machine's name: the device tree's `model`, else its first `compatible`.
     pub board: &'static str,
     /// The core's name, or `unknown core`.
@@ -189,7 +223,7 @@ mod tests {
         let machine = MachineInfo {
             entered_at: Level::El1,
             application_at: Level::El1,
-            hypervisor: "none",
+            hypervisor: Hypervisor::Unknown,
             board: "test",
             core: "test",
             interrupt_controller: "none",
@@ -210,6 +244,16 @@ mod tests {
     #[test]
     fn the_last_setting_of_a_name_counts() {
         assert_eq!(start("app.x=1 log=info app.x=2 app.y=3").setting("x"), Some("2"));
+    }
+
+    #[test]
+    fn the_last_time_to_end_that_is_one_counts() {
+        assert_eq!(start("").shutdown_time(), SHUTDOWN_TIME);
+        assert_eq!(start("shutdown=5 app.shutdown=6 shutdown=0").shutdown_time(), 0);
+        for bad in ["", "-1", "+1", "1s", "86401", "99999999999"] {
+            assert_eq!(shutdown_time(bad), None, "{bad}");
+        }
+        assert_eq!(start("shutdown=86400 shutdown=never").shutdown_time(), 86_400);
     }
 
     #[test]

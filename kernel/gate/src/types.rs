@@ -30,8 +30,11 @@ impl Events {
     pub const CONSOLE: Self = Self(1 << 30);
     /// The machine's owner asks the application to end.
     pub const SHUTDOWN: Self = Self(1 << 29);
+    /// The machine may have been restored from a snapshot, of which there may be other copies: what
+    /// was unique, or secret, before may be neither now. The kernel's generator is renewed already.
+    pub const RESTORED: Self = Self(1 << 28);
     /// Devices have handles below this.
-    pub const DEVICES: u8 = 29;
+    pub const DEVICES: u8 = 28;
 
     /// The event of one device. A handle that cannot exist has no event.
     #[must_use]

@@ -11,6 +11,7 @@ use super::record::{self, Account, RECORD};
 use crate::clock::Clock;
 use crate::fault;
 use crate::policy::{Answer, Culprit, Moment, Policy};
+use crate::power;
 use crate::report::TEXT;
 
 /// How much memory it takes, in bytes.
@@ -74,6 +75,7 @@ pub(crate) fn record(report: &str, culprit: Culprit) -> Answer {
     account.faults = account.faults.saturating_add(1);
     account.history.push(moment);
     let answer = state.policy.answer(&state.account.history, culprit);
+    let answer = if power::is_ending() { answer.in_the_end() } else { answer };
     if matches!(answer, Answer::RestartApplication | Answer::RestartMachine) {
         state.account.restarts = state.account.restarts.saturating_add(1);
     }

@@ -110,6 +110,7 @@ pub(super) fn serve(
             KERNEL.report(valid);
             nothing
         }
+        Call::StolenTime => [KERNEL.stolen_time()?.0, 0, 0, 0, 0],
     }))
 }
 

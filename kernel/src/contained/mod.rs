@@ -150,6 +150,10 @@ impl Application {
                 }
                 Reason::Interrupt => {
                     interrupts::handle();
+                    power::announce();
+                    if watchdog::is_over() {
+                        power::overdue();
+                    }
                     if watchdog::is_hung() {
                         return End::Fault(Cause::Hang);
                     }

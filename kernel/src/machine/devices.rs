@@ -6,10 +6,11 @@ use super::bus::Buses;
 use super::gic::{self, Controller};
 use super::interrupt::Wiring;
 use super::node::{Properties, Value};
+use super::notices::Notice;
 use super::survey::Survey;
 use super::timer::TimerWiring;
 use super::tree::{Node, name_of};
-use super::{Conduit, Machine, Problem, Rtc, UartModel, VirtioSlot};
+use super::{Conduit, Machine, Problem, Reservation, Rtc, UartModel, VirtioSlot};
 
 /// What a node is to us.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,10 @@ pub(super) enum Role {
     PsciWithNumbersOfItsOwn,
     Pl031,
     Mc146818,
+    Pl061,
+    GpioKeys,
+    Notice(Notice),
+    Xen,
 }
 
 impl Role {
@@ -42,6 +47,11 @@ impl Role {
             "arm,psci" => Some(Self::PsciWithNumbersOfItsOwn),
             "arm,pl031" => Some(Self::Pl031),
             "motorola,mc146818" => Some(Self::Mc146818),
+            "arm,pl061" => Some(Self::Pl061),
+            "gpio-keys" => Some(Self::GpioKeys),
+            "microsoft,vmgenid" => Some(Self::Notice(Notice::Generation)),
+            "amazon,vmclock" => Some(Self::Notice(Notice::Clock)),
+            "xen,xen" => Some(Self::Xen),
             _ => None,
         })
     }
@@ -79,6 +89,19 @@ impl<'t> Survey<'_, 't> {
             Role::PsciWithNumbersOfItsOwn => return Err(Problem::Unsupported),
             Role::Pl031 => self.machine.rtc = Some(Rtc::Pl031(Buses::next(registers)?)),
             Role::Mc146818 => self.machine.rtc = Some(Rtc::Mc146818(Buses::next(registers)?)),
+            Role::Pl061 => {
+                let registers = Buses::next(registers)?;
+                self.buttons.add_controller(node, registers, wiring, properties)?;
+            }
+            Role::GpioKeys => self.buttons.add_keys(node, self.machine),
+            Role::Notice(notice) => {
+                let memory = Buses::next(registers)?;
+                // In RAM or not, it is not ours to use.
+                let reservation = Reservation { range: memory, no_map: false };
+                self.machine.reservations.push(reservation).map_err(|_| Problem::NoRoom)?;
+                self.notices.add(notice, node, memory, wiring)?;
+            }
+            Role::Xen => self.machine.is_xen = true,
         }
         Ok(())
     }
@@ -95,6 +118,9 @@ impl<'t> Survey<'_, 't> {
                 (self.machine.psci.is_some(), Problem::Second)
             }
             Role::Pl031 | Role::Mc146818 => (self.machine.rtc.is_some(), Problem::Second),
+            Role::Pl061 => (self.buttons.is_full(), Problem::NoRoom),
+            Role::Notice(notice) => (self.notices.is_known(notice), Problem::Second),
+            Role::GpioKeys | Role::Xen => return Ok(()),
         };
         if taken { Err(problem) } else { Ok(()) }
     }

@@ -69,6 +69,8 @@ pub enum Problem {
     NotTranslatable,
     /// The node's interrupt goes to a controller other than the machine's. It is ignored.
     ForeignInterrupt,
+    /// The node's GPIO line is of a controller that is not known. It is ignored.
+    ForeignLine,
     /// The list that the node belongs to is full. The node is ignored.
     NoRoom,
     /// There is another node of this kind, which came first and is used.
@@ -95,6 +97,7 @@ impl fmt::Display for Warning {
             Problem::BadProperty(name) => write!(f, "`{name}` is missing or malformed"),
             Problem::NotTranslatable => f.write_str("its bus has no way to the processor"),
             Problem::ForeignInterrupt => f.write_str("its interrupt goes to an unknown controller"),
+            Problem::ForeignLine => f.write_str("its line is of an unknown GPIO controller"),
             Problem::NoRoom => f.write_str("one too many of its kind"),
             Problem::Second => f.write_str("there is another one, which is used"),
             Problem::Unsupported => f.write_str("not supported"),

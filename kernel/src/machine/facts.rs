@@ -3,6 +3,7 @@
 use core::fmt;
 
 use elone_hal::address::PhysicalRange;
+use elone_hal::gpio::Pressed;
 use elone_hal::{IntId, Trigger};
 use heapless::Vec;
 
@@ -109,12 +110,34 @@ pub enum Conduit {
     Smc,
 }
 
+/// A button that asks the machine to end, on a line of a PrimeCell GPIO (PL061).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PowerButton {
+    /// The controller's registers.
+    pub registers: PhysicalRange,
+    /// The controller's interrupt.
+    pub interrupt: Interrupt,
+    /// The line: 0 to 7.
+    pub line: u8,
+    /// What the line is while the button is held down.
+    pub pressed: Pressed,
+}
+
+/// Memory in which the monitor tells something that may change at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticeBoard {
+    /// Where it is: not in any RAM that is ours.
+    pub memory: PhysicalRange,
+    /// The interrupt that comes when it has changed. Without one it has to be looked at.
+    pub interrupt: Option<Interrupt>,
+}
+
 /// A clock that knows the date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rtc {
     /// Arm PrimeCell Real Time Clock (PL031).
     Pl031(PhysicalRange),
-    /// The PC's clock. Known to be there; there is no driver for it.
+    /// The PC's clock (Motorola MC146818): a register that says which, and one that is it.
     Mc146818(PhysicalRange),
 }
 

@@ -7,10 +7,12 @@
 use heapless::{String, Vec};
 
 use super::bus::Buses;
+use super::button::Buttons;
 use super::console::Consoles;
 use super::devices::{Role, Slot};
 use super::gic::Controller;
 use super::node::Properties;
+use super::notices::Notices;
 use super::timer::TimerWiring;
 use super::tree::{Node, Tree, name_of, range_to_the_end};
 use super::{Machine, MachineError, Problem, Reservation, VIRTIO_SLOTS};
@@ -23,6 +25,8 @@ pub(super) struct Survey<'m, 't> {
     pub(super) controller: Option<Controller>,
     pub(super) timer: Option<TimerWiring<'t>>,
     pub(super) slots: Vec<Slot<'t>, VIRTIO_SLOTS>,
+    pub(super) buttons: Buttons<'t>,
+    pub(super) notices: Notices<'t>,
 }
 
 /// Reads a tree into `machine`, of which nothing is known yet.
@@ -37,6 +41,8 @@ pub(super) fn survey(tree: &Tree, machine: &mut Machine) -> Result<(), MachineEr
         controller: None,
         timer: None,
         slots: Vec::new(),
+        buttons: Buttons::default(),
+        notices: Notices::default(),
     };
     survey.name(properties);
     for range in tree.reservations() {
@@ -139,6 +145,7 @@ impl<'t> Survey<'_, 't> {
             return Err(MachineError::NoMemory);
         }
         self.consoles.resolve(controller.as_ref(), machine);
+        self.notices.resolve(controller.as_ref(), machine);
         // Without a controller no interrupt means anything; its own absence is what to complain of.
         if let Some(controller) = controller {
             for slot in &self.slots {
@@ -147,6 +154,7 @@ impl<'t> Survey<'_, 't> {
             if let Some(timer) = &self.timer {
                 timer.resolve(controller, machine);
             }
+            self.buttons.resolve(controller, machine);
         }
         machine.interrupt_controller = controller.take().map(|found| found.facts);
         Ok(())

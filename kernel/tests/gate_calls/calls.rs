@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
 }
 
 /// How many words each call has, by its number.
-const WORDS: [usize; Call::COUNT as usize] = [1, 0, 0, 1, 2, 2, 2, 2, 5, 5, 5, 3, 2];
+const WORDS: [usize; Call::COUNT as usize] = [1, 0, 0, 1, 2, 2, 2, 2, 5, 5, 5, 3, 2, 0];
 
 /// A caller's memory, twice: as the kernel knows it, and as ranges that nothing is left out of.
 #[derive(Default)]
@@ -158,7 +158,7 @@ fn refusal(number: u64, [a, b, c, d, e, _]: Arguments) -> Option<Error> {
     let when = |bad: bool, error: Error| bad.then_some(error);
     match number {
         0 => when(a > byte, Error::OutOfRange),
-        1..=6 | 12 => None,
+        1..=6 | 12 | 13 => None,
         7 => when(!(1..=2).contains(&a) || b > byte, Error::NoSuchDevice),
         8 | 9 => bad_handle.or(when(c > batch || e > batch, Error::OutOfRange)),
         10 => bad_handle
@@ -198,6 +198,7 @@ fn lists(call: Call) -> Vec<(Alleged, u64, Access)> {
         | Call::WallClock
         | Call::Wait { .. }
         | Call::Device { .. }
-        | Call::BlockSubmit { .. } => Vec::new(),
+        | Call::BlockSubmit { .. }
+        | Call::StolenTime => Vec::new(),
     }
 }

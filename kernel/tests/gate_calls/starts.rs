@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use elone_gate::handover::{self, Counter};
 use elone_gate::{
-    Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Protections, Start, Verbosity,
+    Hypervisor, Level, MachineInfo, MemoryRange, MemoryRanges, Network, Past, Protections, Start,
+    Verbosity,
 };
 
 use super::bytes::Bytes;
@@ -25,6 +26,15 @@ const HEAP: usize = 24;
 const TEXTS: [&str; 8] =
     ["", "none", "böard", "app.a=b log=info", "\0", "𝄞𝄞", "FAULT class=hang\n", "x x x x x x x"];
 
+fn hypervisor(bytes: &mut Bytes<'_>) -> Hypervisor {
+    match bytes.below(4) {
+        0 => Hypervisor::Nobody(Level::El3),
+        1 => Hypervisor::Kvm,
+        2 => Hypervisor::Other([0; 4].map(|_: u32| bytes.long() as u32)),
+        _ => Hypervisor::Unknown,
+    }
+}
+
 fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let text = |bytes: &mut Bytes<'_>| TEXTS[bytes.below(TEXTS.len())];
     let mut heap = MemoryRanges::NONE;
@@ -36,7 +46,7 @@ fn made_wrong(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let machine = MachineInfo {
         entered_at: level(bytes.below(4)),
         application_at: level(bytes.below(4)),
-        hypervisor: text(bytes),
+        hypervisor: hypervisor(bytes),
         board: text(bytes),
         core: text(bytes),
         interrupt_controller: text(bytes),

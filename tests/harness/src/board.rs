@@ -19,6 +19,9 @@ pub struct Board {
     pub summary: String,
     /// The emulator's program, looked for on the `PATH`.
     pub emulator: String,
+    /// The board whose machine the emulator runs on, an arm64 Linux host with KVM. Without one it
+    /// runs on this machine.
+    pub host: Option<String>,
     /// The machine type with its options, as the emulator's `-machine` takes it.
     pub machine: String,
     /// The processor model, as the emulator's `-cpu` takes it.
@@ -64,6 +67,7 @@ pub struct Devices {
 struct File {
     summary: String,
     emulator: String,
+    host: Option<String>,
     machine: String,
     cpu: String,
     memory: u32,
@@ -81,6 +85,7 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Variant {
     summary: String,
+    host: Option<String>,
     machine: Option<String>,
     cpu: Option<String>,
     memory: Option<u32>,
@@ -153,6 +158,7 @@ impl Board {
             name: name.to_owned(),
             summary: file.summary,
             emulator: file.emulator,
+            host: file.host,
             machine: file.machine,
             cpu: file.cpu,
             memory: file.memory,
@@ -172,6 +178,7 @@ impl Board {
             name: format!("{}-{name}", self.name),
             summary: format!("{}, {}", self.name, variant.summary),
             emulator: self.emulator.clone(),
+            host: variant.host.or_else(|| self.host.clone()),
             machine: variant.machine.unwrap_or_else(|| self.machine.clone()),
             cpu: variant.cpu.unwrap_or_else(|| self.cpu.clone()),
             memory: variant.memory.unwrap_or(self.memory),

@@ -51,6 +51,11 @@ impl Forward {
         Self { protocol: Protocol::Udp, host: 0, guest: port }
     }
 
+    /// As the emulator takes it, where it is to listen at `address`; at all there are if it is empty.
+    pub(crate) fn at(self, address: &str) -> String {
+        format!("{}:{address}:{}-:{}", self.protocol.name(), self.host, self.guest)
+    }
+
     /// Asks whether the port can be had now, so that a port in use is told before anything boots.
     ///
     /// # Errors
@@ -66,7 +71,7 @@ impl Forward {
 
 impl fmt::Display for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:127.0.0.1:{}-:{}", self.protocol.name(), self.host, self.guest)
+        f.write_str(&self.at("127.0.0.1"))
     }
 }
 

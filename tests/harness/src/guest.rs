@@ -1,82 +1,57 @@
 //! A machine that runs.
 
 use std::cell::Cell;
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
+use std::io::Write;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fs, process};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use crate::console::{Stuck, Transcript};
 use crate::machine::Begin;
-use crate::spawn::spawn;
+use crate::place::{Emulator, Input, Started};
 use crate::wire::Wire;
-use crate::{Ending, Forward, Machine, Network, Protocol, Qmp, Shutdown};
+use crate::{Ending, Forward, Machine, Network, Protocol, Qmp, Shutdown, here, there};
 
 /// How long an emulator may take to begin or to end, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A machine that runs. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Guest {
-    child: Child,
-    stdin: Option<ChildStdin>,
+    emulator: Box<dyn Emulator>,
+    input: Option<Box<dyn Input>>,
     transcript: Transcript,
     /// Where the next [`wait_for`](Self::wait_for) begins to look.
     heard: Cell<usize>,
-    complaint: Option<JoinHandle<String>>,
     qmp: Option<Qmp>,
     forwards: Vec<Forward>,
     wire: Option<Wire>,
-    directory: PathBuf,
 }
 
 impl Guest {
     pub(crate) fn start(machine: &Machine, echo: Option<Box<dyn Write + Send>>) -> Result<Self> {
-        let directory = own_directory()?;
-        let monitor = UnixListener::bind(directory.join("monitor"))?;
-        let wire = match machine.network {
-            Network::Wire => Some(Wire::lay(&directory)?),
-            _ => None,
+        let name = &machine.board.emulator;
+        let started = match machine.host()? {
+            None => here::start(machine),
+            Some(host) => there::start(machine, &host),
         };
-        let mut command = machine.command(&directory)?;
-        // It must not have ended before the monitor is listened to: a guest can be that fast.
-        command.arg("-S");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let emulator = &machine.board.emulator;
-        let mut child = spawn(&mut command).with_context(|| format!("starting {emulator}"))?;
-
+        let Started { emulator, input, output, wire } =
+            started.with_context(|| format!("starting {name}"))?;
         let transcript = Transcript::default();
-        if let Some(console) = child.stdout.take() {
-            let transcript = transcript.clone();
-            thread::spawn(move || transcript.listen(console, echo));
-        }
-        let complaint = child.stderr.take().map(|mut stderr| {
-            thread::spawn(move || {
-                let mut text = Vec::new();
-                // What came before an error is all there is to report.
-                let _ = stderr.read_to_end(&mut text);
-                String::from_utf8_lossy(&text).into_owned()
-            })
-        });
+        let listener = transcript.clone();
+        thread::spawn(move || listener.listen(output, echo));
         let mut guest = Self {
-            stdin: child.stdin.take(),
-            child,
+            emulator,
+            input: Some(input),
             transcript,
             heard: Cell::new(0),
-            complaint,
             qmp: None,
             forwards: Vec::new(),
             wire,
-            directory,
         };
-        guest.meet(&monitor).with_context(|| format!("starting {emulator}"))?;
+        guest.meet().with_context(|| format!("starting {name}"))?;
         if let Network::User(forwards) = &machine.network {
             guest.forwards = guest.find_ports(forwards)?;
         }
@@ -87,45 +62,45 @@ impl Guest {
     }
 
     /// Waits for the emulator to call, and greets it.
-    fn meet(&mut self, monitor: &UnixListener) -> Result<()> {
-        monitor.set_nonblocking(true)?;
+    fn meet(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Ok((socket, _)) = monitor.accept() {
-                socket.set_nonblocking(false)?;
+            if let Some(caller) = self.emulator.caller()? {
                 // An emulator that refuses its machine calls, and hangs up.
-                self.qmp = Qmp::greet(socket).ok();
+                self.qmp = Qmp::greet(caller).ok();
                 if self.qmp.is_some() {
                     return Ok(());
                 }
-                self.child.wait()?;
+                self.transcript.end(PATIENCE);
             }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{status}: {}", self.complaint().trim());
+            if self.transcript.end(Duration::from_millis(1)) {
+                let status = self.emulator.wait()?;
+                bail!("{status}: {}", self.emulator.complaint().trim());
             }
             ensure!(Instant::now() < deadline, "it does not answer: {}", {
-                self.child.kill()?;
-                self.complaint()
+                self.emulator.kill();
+                self.emulator.complaint() + &self.emulator.remark()
             });
-            thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Asks which free ports the emulator has chosen, in the order in which they were asked for.
-    fn find_ports(&mut self, forwards: &[Forward]) -> Result<Vec<Forward>> {
-        if forwards.iter().all(|forward| forward.host != 0) {
-            return Ok(forwards.to_vec());
+    /// Asks which free ports the emulator has chosen, in the order in which they were asked for, and
+    /// for the way to them.
+    pub(crate) fn find_ports(&mut self, forwards: &[Forward]) -> Result<Vec<Forward>> {
+        if forwards.is_empty() {
+            return Ok(Vec::new());
         }
         let table = self.qmp()?.monitor("info usernet")?;
         let known: Vec<_> = table.lines().filter_map(read_forward).collect();
-        let find = |asked: &Forward| {
-            let same = |one: &&Forward| {
-                (one.protocol, one.guest) == (asked.protocol, asked.guest)
-                    && (asked.host == 0 || asked.host == one.host)
-            };
-            known.iter().find(same).copied().with_context(|| format!("no {asked} in {table}"))
+        let mut find = |asked: &Forward| {
+            let same = |one: &&Forward| (one.protocol, one.guest) == (asked.protocol, asked.guest);
+            // Several may lead to one port of the guest: those whose port was given are that one.
+            let given = known.iter().find(|one| same(one) && one.host == asked.host);
+            let one = given.or_else(|| known.iter().find(same));
+            let one = one.with_context(|| format!("no {asked} in {table}"))?;
+            Ok(Forward { host: self.emulator.reach(*asked, one.host)?, ..*one })
         };
-        forwards.iter().map(find).collect()
+        forwards.iter().map(&mut find).collect()
     }
 
     /// The port of 127.0.0.1 that leads to the guest's TCP `port`.
@@ -162,19 +137,14 @@ impl Guest {
         self.qmp.as_mut().context("the emulator has ended")
     }
 
-    /// The emulator's process, for what is measured from outside.
-    #[must_use]
-    pub fn process_id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Waits for a line that contains `text`, after the line that the last call found, and returns
     /// it.
     ///
     /// # Errors
     /// There is none within `timeout`, or the guest ended before.
     pub fn wait_for(&self, text: &str, timeout: Duration) -> Result<String, Stuck> {
-        let (line, next) = self.transcript.line_with(text, self.heard.get(), timeout)?;
+        let found = self.transcript.line_with(text, self.heard.get(), timeout);
+        let (line, next) = found.map_err(|stuck| self.explained(stuck))?;
         self.heard.set(next);
         Ok(line)
     }
@@ -196,14 +166,14 @@ impl Guest {
     /// # Errors
     /// The emulator has ended.
     pub fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("the console's input is taken")?;
-        stdin.write_all(bytes).and_then(|()| stdin.flush()).context("typing on the console")
+        let input = self.input.as_mut().context("the console's input is taken")?;
+        input.write_all(bytes).and_then(|()| input.flush()).context("typing on the console")
     }
 
     /// Hands the console's input over, to be written to from another thread.
     #[must_use]
-    pub fn take_input(&mut self) -> Option<ChildStdin> {
-        self.stdin.take()
+    pub fn take_input(&mut self) -> Option<impl Write + Send + 'static> {
+        self.input.take()
     }
 
     /// Whether the machine has ended within `timeout`; it can then be asked for its
@@ -219,9 +189,9 @@ impl Guest {
     /// It has not ended within `timeout`; it is then killed.
     pub fn ending(mut self, timeout: Duration) -> Result<Ending> {
         if !self.transcript.end(timeout) {
-            return Err(self.transcript.stuck("end".to_owned(), timeout).into());
+            return Err(self.explained(self.transcript.stuck("end".to_owned(), timeout)).into());
         }
-        let status = self.child.wait()?;
+        let status = self.emulator.wait()?;
         let reason = self.qmp.take().and_then(Qmp::shutdown_reason);
         let shutdown = match reason.as_deref() {
             _ if !status.success() => Shutdown::Emulator,
@@ -230,7 +200,7 @@ impl Guest {
             Some("host-qmp-quit" | "host-signal") => Shutdown::Stopped,
             _ => Shutdown::Emulator,
         };
-        Ok(Ending::new(self.transcript.text(), self.complaint(), shutdown))
+        Ok(Ending::new(self.transcript.text(), self.emulator.complaint(), shutdown))
     }
 
     /// Ends the machine, as if its plug were pulled, and returns what it has left.
@@ -243,36 +213,26 @@ impl Guest {
         self.ending(PATIENCE)
     }
 
-    /// What the emulator complained of, once it has ended.
-    fn complaint(&mut self) -> String {
-        self.complaint.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        // Whatever fails here has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// A directory for one machine's sockets. A socket's path has room for about 100 bytes, so it is
-/// not below `target/`. One that is there already is somebody else's, or was left by a process that
-/// was killed and had the same number: it is passed over.
-fn own_directory() -> Result<PathBuf> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory = env::temp_dir().join(format!("elone-{}-{count}", process::id()));
-        match fs::create_dir(&directory) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => {
-                made.with_context(|| format!("making {}", directory.display()))?;
-                return Ok(directory);
-            }
+    /// Returns when connections that were made to its ports have arrived at its emulator: one takes
+    /// them each time round its loop, and the system resets those that find its queue of two full.
+    pub(crate) fn let_pass(&mut self) -> Result<()> {
+        self.emulator.let_pass()?;
+        // A question is answered in the loop; the second one is not asked in the same turn.
+        for _ in 0..2 {
+            self.qmp()?.execute("query-status", json!({}))?;
         }
+        Ok(())
+    }
+
+    /// Ends the machine as it is.
+    pub(crate) fn kill(&mut self) {
+        self.emulator.kill();
+    }
+
+    /// With what is to be told of the place where the emulator runs.
+    fn explained(&self, mut stuck: Stuck) -> Stuck {
+        stuck.console += &self.emulator.remark();
+        stuck
     }
 }
 
@@ -292,21 +252,6 @@ fn read_forward(line: &str) -> Option<Forward> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_directory_that_is_there_is_nobody_elses() {
-        let first = own_directory().unwrap();
-        let name = first.to_string_lossy().into_owned();
-        let (stem, count) = name.rsplit_once('-').unwrap();
-        let count: u32 = count.parse().unwrap();
-        let left: Vec<_> = (1..50).map(|more| format!("{stem}-{}", count + more)).collect();
-        let ours: Vec<_> = left.iter().filter(|left| fs::create_dir(left).is_ok()).collect();
-        let next = own_directory().unwrap();
-        assert!(ours.iter().all(|left| PathBuf::from(left) != next), "{}", next.display());
-        for directory in [first, next].into_iter().chain(ours.iter().map(PathBuf::from)) {
-            fs::remove_dir(directory).unwrap();
-        }
-    }
 
     #[test]
     fn forwards_are_read_from_the_monitors_table() {

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-use crate::wire::Wire;
-use crate::{Board, Console, Forward, Guest};
+use crate::place::Surroundings;
+use crate::{Board, Console, Forward, Guest, Host, Hosts};
 
 /// A machine, not yet booted. Starts as its board says; each method changes one thing.
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub struct Machine {
     resets: Resets,
     pub(crate) begin: Begin,
     arguments: Vec<String>,
+    hosts: Option<Arc<Hosts>>,
 }
 
 /// Who lets a machine run that has been set up.
@@ -70,6 +72,7 @@ impl Machine {
             resets: Resets::End,
             begin: Begin::AtOnce,
             arguments: Vec::new(),
+            hosts: None,
         }
     }
 
@@ -136,6 +139,31 @@ impl Machine {
         self
     }
 
+    /// On a host of these, if its board has one.
+    #[must_use]
+    pub fn on(mut self, hosts: &Arc<Hosts>) -> Self {
+        self.hosts = Some(Arc::clone(hosts));
+        self
+    }
+
+    /// The host that its emulator runs on, brought up if it has to be; `None` for this machine.
+    pub(crate) fn host(&self) -> Result<Option<Arc<Host>>> {
+        let Some(name) = &self.board.host else { return Ok(None) };
+        let hosts = self.hosts.as_ref();
+        let hosts = hosts.with_context(|| format!("{} takes a host", self.board.name))?;
+        hosts.host(name).map(Some)
+    }
+
+    /// The files that its emulator reads.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.image].into_iter().chain(&self.disks).map(PathBuf::as_path)
+    }
+
+    /// The files that its emulator may write.
+    pub(crate) fn disks(&self) -> &[PathBuf] {
+        &self.disks
+    }
+
     /// Boots it. Its console is captured.
     ///
     /// # Errors
@@ -152,13 +180,18 @@ impl Machine {
         Guest::start(&self, Some(echo))
     }
 
-    /// The emulator's command line, with its sockets in `directory`.
+    /// The emulator's command line on this machine, with its sockets in `directory`.
     ///
     /// # Errors
     /// Settings were given, and the board has nobody to hand them over.
     pub fn command(&self, directory: &Path) -> Result<Command> {
+        self.command_in(&Surroundings::here(directory))
+    }
+
+    /// The emulator's command line wherever it runs.
+    pub(crate) fn command_in(&self, place: &Surroundings) -> Result<Command> {
         let mut command = Command::new(&self.board.emulator);
-        let monitor = format!("socket,id=monitor,path={}", directory.join("monitor").display());
+        let monitor = format!("socket,id=monitor,{}", place.monitor);
         command.args(["-nodefaults", "-display", "none", "-machine", &self.board.machine]);
         command.args(["-cpu", &self.cpu, "-m", &format!("{}M", self.memory)]);
         command.args(["-chardev", &monitor, "-mon", "chardev=monitor,mode=control"]);
@@ -169,8 +202,8 @@ impl Machine {
                 &["-device", "virtio-serial-device", "-device", "virtconsole,chardev=console"]
             }
         });
-        self.load(&mut command)?;
-        self.plug_in(&mut command, directory);
+        self.load(&mut command, place)?;
+        self.plug_in(&mut command, place)?;
         if self.resets == Resets::End {
             command.arg("-no-reboot");
         }
@@ -179,30 +212,31 @@ impl Machine {
     }
 
     /// Has the image loaded, and the settings handed over.
-    fn load(&self, command: &mut Command) -> Result<()> {
+    fn load(&self, command: &mut Command, place: &Surroundings) -> Result<()> {
         let Some(address) = self.board.load_address else {
-            command.arg("-kernel").arg(&self.image);
+            command.arg("-kernel").arg(place.path(&self.image));
             if !self.settings.is_empty() {
                 command.args(["-append", &self.settings.join(" ")]);
             }
             return Ok(());
         };
         self.board.takes(&self.settings)?;
-        let image = escaped(&self.image);
+        let image = escaped(&place.path(&self.image));
         let loader = format!("loader,file={image},addr={address:#x},cpu-num=0,force-raw=on");
         command.args(["-device", &loader]);
         Ok(())
     }
 
-    fn plug_in(&self, command: &mut Command, directory: &Path) {
+    fn plug_in(&self, command: &mut Command, place: &Surroundings) -> Result<()> {
         let devices = &self.board.devices;
         let netdev = match &self.network {
             Network::Absent => None,
             Network::User(forwards) => {
-                let forwards = forwards.iter().map(|forward| format!(",hostfwd={forward}"));
+                let forwards = forwards.iter();
+                let forwards = forwards.map(|one| format!(",hostfwd={}", one.at(place.address)));
                 Some(format!("user{}", forwards.collect::<String>()))
             }
-            Network::Wire => Some(Wire::argument(directory)),
+            Network::Wire => Some(place.wire()?.to_owned()),
         };
         if let Some(netdev) = netdev {
             // The id comes last: the first word is the kind.
@@ -212,7 +246,7 @@ impl Machine {
         // The emulator fills its slots from the last to the first, and guests count them by address:
         // plugged in backwards, the first disk is the guest's first.
         for (index, disk) in self.disks.iter().enumerate().rev() {
-            let file = escaped(disk);
+            let file = escaped(&place.path(disk));
             let drive = format!("if=none,format=raw,file={file},id=disk{index}");
             command.args(["-drive", &drive]);
             command.args(["-device", &format!("{},drive=disk{index}", devices.disk)]);
@@ -220,6 +254,7 @@ impl Machine {
         if let Some(model) = &self.entropy {
             command.args(["-device", model]);
         }
+        Ok(())
     }
 }
 
@@ -252,6 +287,32 @@ mod tests {
         assert!(!bare.contains("-kernel"), "{bare}");
         let refused = machine("qemu-virt-el3").setting("ip=dhcp").command(Path::new("/d"));
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn elsewhere_files_sockets_and_ports_are_elsewhere() {
+        let place = Surroundings {
+            monitor: "host=10.0.2.2,port=9".to_owned(),
+            root: "/run/3".into(),
+            address: "",
+            wire: None,
+        };
+        let forward = Network::User(vec![Forward::tcp(80)]);
+        let machine = machine("kvm").network(forward).disk(Path::new("/a"));
+        let command = machine.command_in(&place).unwrap();
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        let line = words.join(" ");
+        for part in [
+            "-accel kvm",
+            "-cpu host",
+            "-chardev socket,id=monitor,host=10.0.2.2,port=9",
+            "-kernel /run/3/i,mage",
+            "file=/run/3/a,id=disk0",
+            "user,hostfwd=tcp::0-:80,id=net0",
+        ] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+        assert!(machine.network(Network::Wire).command_in(&place).is_err());
     }
 
     #[test]

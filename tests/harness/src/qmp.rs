@@ -1,27 +1,28 @@
 //! The emulator's own protocol (QMP): a JSON object a line, over a socket.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// How long an answer may take. The emulator answers between two guest instructions.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::place::Stream;
+
+/// How long an answer may take. The emulator answers between two guest instructions,
+/// but it may be emulated itself.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A conversation with the emulator.
 #[derive(Debug)]
 pub struct Qmp {
-    lines: BufReader<UnixStream>,
+    lines: BufReader<Box<dyn Stream>>,
     events: Vec<Value>,
 }
 
 impl Qmp {
-    /// Exchanges greetings on a fresh socket.
-    pub(crate) fn greet(socket: UnixStream) -> Result<Self> {
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let mut qmp = Self { lines: BufReader::new(socket), events: Vec::new() };
+    /// Exchanges greetings on a fresh connection, which has a time limit of [`PATIENCE`].
+    pub(crate) fn greet(stream: Box<dyn Stream>) -> Result<Self> {
+        let mut qmp = Self { lines: BufReader::new(stream), events: Vec::new() };
         qmp.read()?.context("the emulator hung up without a greeting")?;
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::{Board, Machine};
+use crate::{Board, Hosts, Machine};
 
 /// One promise. Its name is the promise's, its test the function.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,13 @@ pub trait Images: fmt::Debug + Send + Sync {
     /// # Errors
     /// There is no such program, or it does not build.
     fn image(&self, name: &str, mode: Mode) -> Result<PathBuf>;
+
+    /// The program of this package for an arm64 Linux host, which needs nothing else there.
+    ///
+    /// # Errors
+    /// There is no such package, or it does not build; [`LeftOut`] where nothing can be built for
+    /// such a host.
+    fn linux_program(&self, package: &str) -> Result<PathBuf>;
 }
 
 /// What a scenario has at hand.
@@ -92,6 +99,8 @@ pub struct Context {
     pub scratch: PathBuf,
     /// The mode that images are in.
     pub mode: Mode,
+    /// The hosts that guests under KVM run on, brought up when they are first asked for.
+    pub hosts: Arc<Hosts>,
 }
 
 impl Context {
@@ -114,7 +123,8 @@ impl Context {
     /// # Errors
     /// There is no such image or board.
     pub fn machine(&self, board: &str, name: &str) -> Result<Machine> {
-        Ok(Machine::new(&Board::find(&self.boards, board)?, &self.image(name)?))
+        let board = Board::find(&self.boards, board)?;
+        Ok(Machine::new(&board, &self.image(name)?).on(&self.hosts))
     }
 }
 

@@ -8,6 +8,8 @@ use vm_fdt::{FdtWriter, FdtWriterNode, FdtWriterResult as FdtResult};
 const CONTROLLER: u32 = 1;
 /// What the UART's clock is called by.
 const CLOCK: u32 = 2;
+/// What the GPIO controller is called by.
+const GPIO: u32 = 3;
 
 /// What a tree says. A part that is `None` is not in it; a name that nobody knows is written as it
 /// is.
@@ -24,8 +26,21 @@ pub(crate) struct Tree {
     pub(crate) bootargs: &'static str,
     /// More of `/chosen`: names, and bytes.
     pub(crate) seeds: Vec<(&'static str, &'static [u8])>,
+    /// A power button: where its GPIO controller is, and its line there.
+    pub(crate) button: Option<(u64, u32)>,
+    /// More devices.
+    pub(crate) devices: Vec<Device>,
     /// How many levels of nodes that mean nothing there are.
     pub(crate) depth: usize,
+}
+
+/// A device: what it is, its memory, and its interrupt (an SPI, on a rising edge).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Device {
+    pub(crate) compatible: &'static str,
+    pub(crate) address: u64,
+    pub(crate) length: u64,
+    pub(crate) interrupt: Option<u32>,
 }
 
 impl Default for Tree {
@@ -40,6 +55,8 @@ impl Default for Tree {
             slots: (0..32).map(|slot| (0x0a00_0000 + 0x200 * u64::from(slot), 16 + slot)).collect(),
             bootargs: "",
             seeds: Vec::new(),
+            button: None,
+            devices: Vec::new(),
             depth: 0,
         }
     }
@@ -76,6 +93,18 @@ impl Tree {
                 fdt.property_array_u32("interrupts", &[0, *interrupt, 1])?;
                 fdt.property_null("dma-coherent")
             })?;
+        }
+        for device in &self.devices {
+            node(&mut fdt, &format!("device@{:x}", device.address), |fdt| {
+                fdt.property_string("compatible", device.compatible)?;
+                fdt.property_array_u64("reg", &[device.address, device.length])?;
+                device
+                    .interrupt
+                    .map_or(Ok(()), |line| fdt.property_array_u32("interrupts", &[0, line, 1]))
+            })?;
+        }
+        if let Some((address, line)) = self.button {
+            button(&mut fdt, address, line)?;
         }
         let nested = (0..self.depth).map(|_| fdt.begin_node("deeper"));
         let nested: Vec<FdtWriterNode> = nested.collect::<Result<_, _>>()?;
@@ -123,6 +152,24 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// A key for the power, on a line of a PL061 that is named after it.
+fn button(fdt: &mut FdtWriter, address: u64, line: u32) -> FdtResult<()> {
+    let keys = fdt.begin_node("buttons")?;
+    fdt.property_string("compatible", "gpio-keys")?;
+    node(fdt, "poweroff", |fdt| {
+        fdt.property_u32("linux,code", 116)?;
+        fdt.property_array_u32("gpios", &[GPIO, line, 0])
+    })?;
+    fdt.end_node(keys)?;
+    node(fdt, &format!("gpio@{address:x}"), |fdt| {
+        fdt.property_string("compatible", "arm,pl061")?;
+        fdt.property_array_u64("reg", &[address, 0x1000])?;
+        fdt.property_array_u32("interrupts", &[0, 7, 4])?;
+        fdt.property_u32("#gpio-cells", 2)?;
+        fdt.property_phandle(GPIO)
+    })
 }
 
 /// Writes a node with what `fill` puts into it.

@@ -122,4 +122,8 @@ impl Gate for Kernel {
     fn report(&self, words: &str) {
         let _never_refused = call(Call::Report { words: Alleged::of(words.as_bytes()) });
     }
+
+    fn stolen_time(&self) -> Result<Nanoseconds, Error> {
+        call(Call::StolenTime).map(|[time, ..]| Nanoseconds(time))
+    }
 }

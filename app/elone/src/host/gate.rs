@@ -153,6 +153,10 @@ impl Gate for HostGate {
     fn report(&self, words: &str) {
         log::error!("last words: {words}");
     }
+
+    fn stolen_time(&self) -> Result<Nanoseconds, Error> {
+        current(|machine| machine.stolen).flatten().ok_or(Error::Unsupported)
+    }
 }
 
 /// Memory for a device's buffers. Leaked: handles to it may outlive the machine.

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use elone_gate::{
-    Events, Level, MachineInfo, MemoryRanges, Past, Protection, Protections, Start, Verbosity,
+    Events, Hypervisor, Level, MachineInfo, MemoryRanges, Nanoseconds, Past, Protection,
+    Protections, Start, Verbosity,
 };
 
 use super::cable::Plug;
@@ -38,6 +39,7 @@ pub struct Machine {
     nets: Vec<Plug>,
     disks: Vec<Image>,
     past: Past,
+    stolen: Option<Nanoseconds>,
     signals: Arc<Signals>,
 }
 
@@ -75,6 +77,7 @@ pub(super) struct Running {
     pub(super) nets: Vec<Net>,
     pub(super) disks: Vec<Disk>,
     pub(super) has_entropy: bool,
+    pub(super) stolen: Option<Nanoseconds>,
 }
 
 /// What unwinds from `exit` to the machine's end.
@@ -91,6 +94,7 @@ impl Machine {
             nets: Vec::new(),
             disks: Vec::new(),
             past: Past::default(),
+            stolen: None,
             signals: Arc::default(),
         }
     }
@@ -131,6 +135,13 @@ impl Machine {
         self
     }
 
+    /// Has its hypervisor say that it let others run for so long. Without this, it does not say.
+    #[must_use]
+    pub const fn stolen(mut self, time: Nanoseconds) -> Self {
+        self.stolen = Some(time);
+        self
+    }
+
     /// A hold on the machine, for when it runs.
     #[must_use]
     pub fn control(&self) -> Control {
@@ -159,7 +170,8 @@ impl Machine {
         let disks = self.disks.into_iter().zip(0..);
         let after = u8::try_from(nets.len()).unwrap_or(u8::MAX);
         let disks = disks.map(|(image, at)| Disk::new(image, after + at, &self.signals)).collect();
-        let running = Running { signals: self.signals, nets, disks, has_entropy: self.has_entropy };
+        let (has_entropy, stolen) = (self.has_entropy, self.stolen);
+        let running = Running { signals: self.signals, nets, disks, has_entropy, stolen };
         CURRENT.set(Some(Rc::new(running)));
         let start = start_of(&self.settings, self.protections, self.past);
         let result = panic::catch_unwind(AssertUnwindSafe(|| application(start)));
@@ -175,6 +187,11 @@ impl Control {
     /// Asks the application to end.
     pub fn ask_to_end(&self) {
         self.0.raise(Events::SHUTDOWN);
+    }
+
+    /// Tells the application that the machine may have been restored from a snapshot.
+    pub fn restore(&self) {
+        self.0.raise(Events::RESTORED);
     }
 
     /// Types on the console.
@@ -237,7 +254,7 @@ fn start_of(settings: &str, protections: Protections, past: Past) -> &'static St
     let machine = MachineInfo {
         entered_at: Level::El0,
         application_at: Level::El0,
-        hypervisor: "none",
+        hypervisor: Hypervisor::Unknown,
         board: "developer's machine",
         core: std::env::consts::ARCH,
         interrupt_controller: "none",

@@ -8,6 +8,8 @@ use super::table::Table;
 
 /// How long a connection that the application left may take to end, in microseconds.
 const LINGERING: u64 = 10_000_000;
+/// How long a peer that has everything has to say goodbye, in microseconds.
+const FAREWELL: u64 = 1_000_000;
 /// How long data may stay unacknowledged before the connection is given up.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
@@ -88,12 +90,22 @@ impl Table {
         self.after_arrival(id, now);
     }
 
+    /// Whether peers have all that was written on connections that were left, and know that they
+    /// were. A peer that has vanished will never say so: of one that has all, not much is expected.
+    pub(super) fn is_settled(&self, now: u64) -> bool {
+        self.places.iter().filter(|place| place.phase == Phase::Leaving).all(|place| {
+            let is_late = now.saturating_sub(place.since) > FAREWELL;
+            matches!(place.state(), State::FinWait2 | State::TimeWait | State::Closed)
+                || (is_late && place.unanswered() == 0)
+        })
+    }
+
     /// A listener goes: whoever it has not accepted is turned away.
     pub(super) fn unlisten(&mut self, listener: usize) {
         let backlog = &mut self.backlogs[listener];
         backlog.port = 0;
         backlog.queue.clear();
-        backlog.waiting.clear();
+        backlog.waiting.wake();
         for id in 0..self.places.len() {
             match self.places[id].phase {
                 Phase::Opening(of) if of == listener => self.release(number(id)),

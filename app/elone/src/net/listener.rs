@@ -1,5 +1,6 @@
 //! A port that peers may connect to.
 
+use core::cell::Cell;
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::task::Poll;
@@ -22,6 +23,7 @@ use crate::wakers::Wakers;
 pub struct Listener {
     stack: &'static Stack,
     index: usize,
+    open: Cell<bool>,
 }
 
 impl Net {
@@ -32,7 +34,7 @@ impl Net {
     #[expect(clippy::unused_async, reason = "as in edge-nal")]
     pub async fn bind(&self, port: u16) -> Result<Listener, Error> {
         let index = self.stack.inner.borrow_mut().listen(port)?;
-        Ok(Listener { stack: self.stack, index })
+        Ok(Listener { stack: self.stack, index, open: Cell::new(true) })
     }
 }
 
@@ -58,9 +60,12 @@ impl Listener {
     /// Waits for the next peer. Several tasks may wait at a time.
     ///
     /// # Errors
-    /// None today; a `Result` because a stack with a harder life will have some.
+    /// [`Error::Closed`] after [`close`](Self::close).
     pub async fn accept(&self) -> Result<(SocketAddr, TcpSocket), Error> {
         poll_fn(|context| {
+            if !self.open.get() {
+                return Poll::Ready(Err(Error::Closed));
+            }
             let mut inner = self.stack.inner.borrow_mut();
             let table = &mut inner.table;
             while let Some(id) = table.backlogs[self.index].queue.pop_front() {
@@ -83,8 +88,19 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// Takes no more connections: peers that try are refused, those that were not accepted yet are
+    /// turned away, and tasks that wait for one are told. Connections that were accepted go on.
+    pub fn close(&self) {
+        // The port's place may be another listener's afterwards.
+        if self.open.replace(false) {
+            self.stack.inner.borrow_mut().table.unlisten(self.index);
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.stack.inner.borrow_mut().table.unlisten(self.index);
+        self.close();
     }
 }

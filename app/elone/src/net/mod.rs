@@ -42,6 +42,11 @@ pub use udp::{UdpReceiver, UdpSender, UdpSocket};
 
 use stack::Stack;
 
+use crate::time::{Duration, Timer};
+
+/// How often what will happen soon is looked for, where nobody tells.
+const A_MOMENT: Duration = Duration::from_millis(5);
+
 /// What is set aside for connections.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
@@ -103,6 +108,14 @@ impl Net {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.stack.inner.borrow().port.traffic
+    }
+
+    /// Waits until peers have all that was written on connections that were dropped, or do not take
+    /// it any more: for an application that is about to end, with which all of them do.
+    pub async fn settled(&self) {
+        while !self.stack.inner.borrow().table.is_settled(stack::now()) {
+            Timer::after(A_MOMENT).await;
+        }
     }
 
     /// What became of connections since the start.

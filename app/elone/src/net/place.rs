@@ -74,6 +74,11 @@ impl Place {
         matches!(self.phase, Phase::Opening(_)) && self.state() == State::Listen
     }
 
+    /// How many bytes were written that the peer has not acknowledged.
+    pub(super) fn unanswered(&self) -> usize {
+        self.set.get::<tcp::Socket<'static>>(self.handle).send_queue()
+    }
+
     pub(super) fn state(&self) -> State {
         self.set.get::<tcp::Socket<'static>>(self.handle).state()
     }

@@ -54,15 +54,14 @@ pub(super) struct Secret {
 impl Secret {
     /// A new key. Where the machine has no entropy it is made from the time, which is said.
     pub(super) fn new(protections: Protections) -> Self {
-        let mut key = [0; 16];
-        if entropy::fill(&mut key).is_err() {
-            log::warn!(
-                "no entropy: ports, TCP's sequence numbers and ids of queries can be guessed"
-            );
-            let date = calls::wall_clock().map_or(0, |date| date.0);
-            key = (u128::from(calls::now().0) << 64 | u128::from(date)).to_le_bytes();
-        }
-        Self::with_key(&key, protections)
+        Self::with_key(&key(), protections)
+    }
+
+    /// Another key: the machine was restored from a snapshot, and others may have the old one, with
+    /// whose numbers the new ones then have nothing to do. A connection that comes after one between
+    /// the same ends may for once be taken for a part of it, and reset.
+    pub(super) fn renew(&mut self) {
+        self.keyed = SipHasher24::new_with_key(&key());
     }
 
     fn with_key(key: &[u8; 16], protections: Protections) -> Self {
@@ -122,6 +121,17 @@ impl Secret {
     }
 }
 
+/// A key at random; where there is no entropy, of the time.
+fn key() -> [u8; 16] {
+    let mut key = [0; 16];
+    if entropy::fill(&mut key).is_err() {
+        log::warn!("no entropy: ports, TCP's sequence numbers and ids of queries can be guessed");
+        let date = calls::wall_clock().map_or(0, |date| date.0);
+        key = (u128::from(calls::now().0) << 64 | u128::from(date)).to_le_bytes();
+    }
+    key
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec;
@@ -170,6 +180,15 @@ mod tests {
         ] {
             assert_ne!(secret().sequence(&ends, 0), first, "{ends:?}");
         }
+    }
+
+    #[test]
+    fn a_new_key_gives_other_numbers() {
+        let mut secret = secret();
+        let before = secret.sequence(&ENDS, 0);
+        secret.renew();
+        assert_ne!(secret.sequence(&ENDS, 0), before, "once in 2^32 times, by chance");
+        assert!(secret.sequence_seed(&ENDS, 0).is_some());
     }
 
     #[test]

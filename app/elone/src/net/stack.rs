@@ -248,6 +248,9 @@ impl Inner {
 impl Source for Stack {
     fn arrive(&self, events: Events) {
         let mut inner = self.inner.borrow_mut();
+        if events.contains(Events::RESTORED) {
+            inner.secret.renew();
+        }
         if events.contains(self.event) || inner.is_behind || inner.is_waiting() {
             inner.arrive();
         }

@@ -26,6 +26,16 @@ impl<T: Display> Display for OrNull<T> {
     }
 }
 
+/// Nanoseconds as seconds, to the millisecond.
+pub(super) struct Seconds(pub(super) u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.0 / 1_000_000;
+        write!(f, "{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+    }
+}
+
 /// A size in memory, for people.
 pub(super) struct Size(pub(super) u64);
 

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::format::Number;
+use super::format::{Number, Seconds};
 use crate::Gateway;
 use crate::http::{Output, Progress};
 use crate::machine::Machine;
@@ -24,6 +24,7 @@ enum Part {
     Protection(usize),
     LastFault,
     Responses,
+    Stolen,
     Plain(usize),
     /// The last reading of each sensor: from the newest reading backwards.
     Sensors {
@@ -70,6 +71,10 @@ impl<'g, M: Machine> Metrics<'g, M> {
             }
             Part::Responses => {
                 self.responses(output)?;
+                Part::Stolen
+            }
+            Part::Stolen => {
+                self.stolen(output)?;
                 Part::Plain(0)
             }
             Part::Plain(index) => match self.plain(index) {
@@ -130,6 +135,14 @@ impl<'g, M: Machine> Metrics<'g, M> {
             writeln!(output, "elone_http_responses_total{{class=\"{class}xx\"}} {count}")?;
         }
         Ok(())
+    }
+
+    /// For how long others ran instead; nothing where the hypervisor does not say.
+    fn stolen(&self, output: &mut Output) -> fmt::Result {
+        let Some(time) = self.gateway.machine.stolen() else { return Ok(()) };
+        let help = "Time for which the hypervisor let others run instead.";
+        heading(output, "elone_stolen_seconds_total", "counter", help)?;
+        writeln!(output, "elone_stolen_seconds_total {}", Seconds(time))
     }
 
     /// The metrics of one number, by index, without those that this machine does not know.

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::format::{Address, Mac, Size, Span};
+use super::format::{Address, Mac, Seconds, Size, Span};
 use crate::Gateway;
 use crate::http::{Output, Progress};
 use crate::machine::Machine;
@@ -59,7 +59,7 @@ impl<'g, M: Machine> Page<'g, M> {
 
     /// Writes what goes into a gap. A name that nobody knows stays empty; a test looks for those.
     fn value(&self, name: &str, output: &mut Output) -> fmt::Result {
-        let Gateway { machine, connections, readings: kept, responses } = self.gateway;
+        let Gateway { machine, connections, readings: kept, responses, .. } = self.gateway;
         let (about, past, network) = (machine.about(), machine.past(), machine.network());
         match name {
             "version" => output.escaped(about.version),
@@ -85,6 +85,10 @@ impl<'g, M: Machine> Page<'g, M> {
             "memory" => write!(output, "{}", Size(about.memory)),
             "heap" => match machine.heap() {
                 Some(heap) => write!(output, "{} of {}", Size(heap.used), Size(heap.size)),
+                None => output.write_str("not known"),
+            },
+            "stolen" => match machine.stolen() {
+                Some(time) => write!(output, "{} s", Seconds(time)),
                 None => output.write_str("not known"),
             },
             "uptime" => write!(output, "{}", Span(self.gateway.uptime() / 1000)),

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use core::net::IpAddr;
 
-use super::format::{Mac, OrNull};
+use super::format::{Mac, OrNull, Seconds};
 use crate::Gateway;
 use crate::http::{Output, Progress};
 use crate::machine::Machine;
@@ -59,10 +59,11 @@ impl<M: Machine> StatusReport<'_, M> {
         let milliseconds = self.gateway.uptime();
         write!(
             output,
-            "],\"memory\":{}}},\"uptime\":{}.{:03},\"time\":{}",
+            "],\"memory\":{}}},\"uptime\":{}.{:03},\"stolen\":{},\"time\":{}",
             about.memory,
             milliseconds / 1000,
             milliseconds % 1000,
+            OrNull(self.gateway.machine.stolen().map(Seconds)),
             OrNull(self.gateway.machine.date()),
         )
     }

@@ -24,6 +24,10 @@ pub trait Service {
 
     /// Told of each response: for the counters.
     fn answered(&self, status: Status);
+
+    /// Whether the service ends: a request that has begun is answered, and its connection closed;
+    /// one that is idle is closed at once. Whoever changes that polls the connections' tasks.
+    fn is_closing(&self) -> bool;
 }
 
 /// A response, before it is written.

@@ -5,7 +5,7 @@ use embedded_io_async::{Read, Write};
 
 use super::deadline::{Alarm, Deadline};
 use super::head::{self, Expectation, Head, Persistence};
-use super::transfer::Stopped;
+use super::transfer::{Request, Stopped};
 use super::{Answer, Content, Framing, Input, Output, Refusal, Service, Status, limits};
 
 /// What a connection needs of memory, bounded. Reused for the next one.
@@ -125,10 +125,13 @@ where
             }
             (Waited::ForFirst | Waited::Idle, true) | (Waited::ForFirst | Waited::ForHead, _) => {}
         }
-        match self.fill().await {
+        let request = if self.input.is_empty() { Request::Awaited } else { Request::Begun };
+        match self.fill(request).await {
             Ok(()) => Ok(()),
             // Nothing was asked, so nothing is answered.
-            Err(Stopped::Late | Stopped::Ended) if self.input.is_empty() => Err(End::Done),
+            Err(Stopped::Late | Stopped::Ended | Stopped::Closing) if self.input.is_empty() => {
+                Err(End::Done)
+            }
             Err(stopped) => Err(self.stopped(stopped).await),
         }
     }
@@ -149,6 +152,7 @@ where
             Err(refusal) => Answer::Refused(refusal),
         };
         self.input.consume(taken);
+        let persistence = if self.service.is_closing() { persistence.ended() } else { persistence };
         match self.respond(answer, content, persistence).await? {
             Persistence::Closed | Persistence::ClosedOld => {
                 self.flush().await?;
@@ -166,6 +170,7 @@ where
                 self.refused(Refusal::because(Status::BadRequest, "the request ends early")).await
             }
             Stopped::Lost => End::Lost,
+            Stopped::Closing => End::Done,
         }
     }
 

@@ -44,6 +44,17 @@ pub enum Persistence {
     ClosedOld,
 }
 
+impl Persistence {
+    /// The same for a connection that is closed in any case.
+    #[must_use]
+    pub const fn ended(self) -> Self {
+        match self {
+            Self::Kept | Self::Closed => Self::Closed,
+            Self::KeptOld | Self::ClosedOld => Self::ClosedOld,
+        }
+    }
+}
+
 /// Whether the client waits for a word before it sends the content (RFC 9110, section 10.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {

@@ -1,6 +1,9 @@
 //! The bytes of a connection: what is read, what is written, each by its deadline.
 
 use core::fmt::{self, Write as _};
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
 
 use edge_nal::TcpShutdown;
 use embedded_io_async::{Read, Write};
@@ -9,6 +12,15 @@ use super::chunks::{Chunks, Joined};
 use super::connection::{Connection, End};
 use super::deadline::Deadline;
 use super::{Expectation, Framing, Refusal, Service, Status, limits};
+
+/// Whose bytes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Those of one of which there is something already.
+    Begun,
+    /// Those of the next one, which may never come.
+    Awaited,
+}
 
 /// Why no more of a request arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +31,19 @@ pub(super) enum Stopped {
     Ended,
     /// The connection broke.
     Lost,
+    /// The service ends, and no request has begun.
+    Closing,
+}
+
+/// What `work` comes to; `None` where it is not done and `is_over` says that it is not waited for.
+async fn unless<T>(is_over: impl Fn() -> bool, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if is_over() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 impl<S, V> Connection<'_, S, V>
@@ -26,16 +51,20 @@ where
     S: Read + Write + TcpShutdown,
     V: Service,
 {
-    /// Reads what is there, or waits until there is something.
-    pub(super) async fn fill(&mut self) -> Result<(), Stopped> {
-        let room = self.input.room();
-        match self.deadline.within(&mut self.alarm, self.stream.read(room)).await {
-            Ok(Ok(0)) => Err(Stopped::Ended),
-            Ok(Ok(length)) => {
+    /// Reads what is there, or waits until there is something: where a request is only awaited, not
+    /// beyond the service's end.
+    pub(super) async fn fill(&mut self, request: Request) -> Result<(), Stopped> {
+        let service = self.service;
+        let is_over = || request == Request::Awaited && service.is_closing();
+        let read = unless(is_over, self.stream.read(self.input.room()));
+        match self.deadline.within(&mut self.alarm, read).await {
+            Ok(Some(Ok(0))) => Err(Stopped::Ended),
+            Ok(Some(Ok(length))) => {
                 self.input.filled(length);
                 Ok(())
             }
-            Ok(Err(_)) => Err(Stopped::Lost),
+            Ok(Some(Err(_))) => Err(Stopped::Lost),
+            Ok(None) => Err(Stopped::Closing),
             Err(_) => Err(Stopped::Late),
         }
     }
@@ -74,7 +103,7 @@ where
                 self.go_on().await?;
             }
             self.flush().await?;
-            if let Err(stopped) = self.fill().await {
+            if let Err(stopped) = self.fill(Request::Begun).await {
                 return Err(self.stopped(stopped).await);
             }
         }

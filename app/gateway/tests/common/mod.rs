@@ -25,6 +25,7 @@ use wire::{Stream, Wire};
 /// A machine whose every word is unlike any other, so that a test finds it where it is shown.
 pub struct Fake {
     pub date: Cell<Option<u64>>,
+    pub stolen: Cell<Option<u64>>,
     about: About,
     past: Past,
 }
@@ -65,6 +66,10 @@ impl Machine for Fake {
         Some(Heap { used: 3 << 20, size: 77 << 20 })
     }
 
+    fn stolen(&self) -> Option<u64> {
+        self.stolen.get()
+    }
+
     fn date(&self) -> Option<u64> {
         self.date.get()
     }
@@ -88,7 +93,8 @@ pub fn gateway_with(past: Past) -> &'static Gateway<Fake> {
 }
 
 fn on(about: About, past: Past) -> &'static Gateway<Fake> {
-    let machine = Fake { date: Cell::new(Some(DATE)), about, past };
+    let (date, stolen) = (Cell::new(Some(DATE)), Cell::new(None));
+    let machine = Fake { date, stolen, about, past };
     Box::leak(Box::new(Gateway::new(machine, 4)))
 }
 

@@ -125,7 +125,7 @@ fn the_machine_is_described(context: &Context) -> Result<()> {
     };
     for words in [
         levels,
-        "hypervisor [none] board [linux,dummy-virt]",
+        "hypervisor [none (entered at EL2)] board [linux,dummy-virt]",
         "core [Cortex-A72] controller [GICv2]",
         "memory 100663296",
         "disk 0: 3 sectors, read only: false",

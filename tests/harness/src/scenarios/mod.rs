@@ -2,6 +2,7 @@
 //! `SCENARIOS` beside it.
 
 mod boot;
+mod clock;
 mod containment;
 mod debugging;
 mod devices;
@@ -13,7 +14,11 @@ mod gateway;
 mod heap;
 mod integrity;
 mod kernel;
+mod kvm;
+mod kvm_time;
 mod layout;
+mod life;
+mod monitor;
 mod network;
 mod page;
 mod protection;
@@ -34,6 +39,7 @@ pub fn all() -> Vec<Scenario> {
         kernel::SCENARIOS,
         layout::SCENARIOS,
         entropy::SCENARIOS,
+        clock::SCENARIOS,
         faults::SCENARIOS,
         integrity::SCENARIOS,
         network::SCENARIOS,
@@ -41,11 +47,15 @@ pub fn all() -> Vec<Scenario> {
         gateway::SCENARIOS,
         refusals::SCENARIOS,
         survival::SCENARIOS,
+        life::SCENARIOS,
         endurance::SCENARIOS,
         trees::SCENARIOS,
         devices::SCENARIOS,
         debugging::SCENARIOS,
         page::SCENARIOS,
+        kvm::SCENARIOS,
+        kvm_time::SCENARIOS,
+        monitor::SCENARIOS,
     ]
     .concat()
 }

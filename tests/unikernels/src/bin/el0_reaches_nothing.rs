@@ -69,7 +69,7 @@ type Named = (&'static str, Attack, AtEl1);
 async fn main(platform: Platform) {
     let contained = platform.machine().application_at == Level::El0;
     let Some(kernel) = ask() else { panic!("nobody says where the kernel is") };
-    let told = platform.machine().hypervisor.as_ptr().addr() as u64;
+    let told = platform.machine().board.as_ptr().addr() as u64;
     let attacks = attacks(&kernel, told, contained);
     if contained {
         let life = platform.past().restarts as usize;

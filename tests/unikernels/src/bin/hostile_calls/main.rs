@@ -21,7 +21,7 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
     let number = |name| platform.setting(name).and_then(|number| number.parse::<u64>().ok());
     let (seed, calls) = (number("seed").unwrap_or(1), number("calls").unwrap_or(10_000));
     // Text that the kernel has written down for this application, at the beginning of all of it.
-    let told = platform.machine().hypervisor.as_ptr().addr() as u64;
+    let told = platform.machine().board.as_ptr().addr() as u64;
     let mut storm = Storm::new(seed, told);
     storm.blow(calls / 10, Devices::Unclaimed)?;
 

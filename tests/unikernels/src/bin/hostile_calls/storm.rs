@@ -24,7 +24,8 @@ pub(crate) enum Devices {
 pub(crate) struct Storm {
     pub(crate) random: Random,
     pub(crate) memory: Memory,
-    answers: [[u64; 13]; 14],
+    /// By the call, what is none last, and by the answer's code.
+    answers: [[u64; 13]; Call::COUNT as usize + 1],
 }
 
 /// One call in so many is made with every register looked at, and memory in so many more.
@@ -33,7 +34,11 @@ const LOOK: u64 = 1 << 14;
 
 impl Storm {
     pub(crate) fn new(seed: u64, told: u64) -> Self {
-        Self { random: Random(seed), memory: Memory::new(told), answers: [[0; 13]; 14] }
+        Self {
+            random: Random(seed),
+            memory: Memory::new(told),
+            answers: [[0; 13]; Call::COUNT as usize + 1],
+        }
     }
 
     /// So many calls. An error says what was not as it should be.
@@ -110,7 +115,7 @@ impl Storm {
         match self.random.below(256) {
             0 => 12,
             1..=7 => 4,
-            8..=23 => self.random.one([13, 14, 100, u64::MAX, 1 << 32 | 4, 1 << 63]),
+            8..=23 => self.random.one([13, 14, 15, 100, u64::MAX, 1 << 32 | 4, 1 << 63]),
             other => {
                 match self
                     .random
