@@ -35,7 +35,10 @@ const RESTLESS: &str = "hangs_are_found";
 /// Physically it is one piece, wherever it is seen.
 const LOADED: u64 = 0x4020_0000;
 const PAGE: u64 = 4096;
-/// What the kernel says of a pass, if it is asked to say everything.
+/// What the kernel says once it knows what memory has to be like, if it is asked to say everything;
+/// what is changed before is taken for what it was at boot.
+const LEARNT: &str = "pages are compared every";
+/// What it says of a pass.
 const UNCHANGED: &str = "pages are what they were";
 /// For how long nothing must happen: several periods of `integrity=1`.
 const WHILE: Duration = Duration::from_secs(4);
@@ -76,7 +79,7 @@ fn a_machine_that_never_sleeps_is_checked(context: &Context) -> Result<()> {
 /// Without a setting the machine restarts, with the image as it was built.
 fn the_machine_begins_again_as_it_was(context: &Context) -> Result<()> {
     let machine = server(context)?.setting("integrity=1").resets(Resets::Reboot);
-    let mut guest = begin(machine, SERVER)?;
+    let mut guest = begin_checked(machine, SERVER)?;
     change(context, SERVER, &mut guest, instruction)?;
     for line in [
         "FAULT class=integrity esr=0x0 far=0x",
@@ -95,7 +98,8 @@ fn the_machine_begins_again_as_it_was(context: &Context) -> Result<()> {
 }
 
 fn the_machine_goes_off_if_asked(context: &Context) -> Result<()> {
-    let mut guest = begin(server(context)?.setting("integrity=1").setting("on-fault=off"), SERVER)?;
+    let machine = server(context)?.setting("integrity=1").setting("on-fault=off");
+    let mut guest = begin_checked(machine, SERVER)?;
     change(context, SERVER, &mut guest, constant)?;
     let ending = guest.ending(PATIENCE)?;
     ending.expect_fault(&["class=integrity esr=0x0 far=0x", " level=EL1"])?;
@@ -113,7 +117,7 @@ fn what_is_not_checked_is_not_found(context: &Context) -> Result<()> {
 }
 
 fn what_does_not_change_is_not_found(context: &Context) -> Result<()> {
-    let mut guest = begin(server(context)?.setting("integrity=1").setting("log=trace"), SERVER)?;
+    let mut guest = begin_checked(server(context)?.setting("integrity=1"), SERVER)?;
     for _pass in 0..3 {
         guest.wait_for(UNCHANGED, PATIENCE)?;
         answers(&mut guest, r#"{"restarts":0,"faults":0}"#)?;
@@ -205,6 +209,15 @@ fn begin(machine: Machine, name: &str) -> Result<Guest> {
     Ok(guest)
 }
 
+/// The same, of a machine that is checked; waits until it is.
+fn begin_checked(machine: Machine, name: &str) -> Result<Guest> {
+    let guest = begin(machine.setting("log=trace"), name)?;
+    if !guest.console().contains(LEARNT) {
+        guest.wait_for(LEARNT, PATIENCE)?;
+    }
+    Ok(guest)
+}
+
 /// Makes a change while the machine stands still; returns where, physically.
 fn change(context: &Context, name: &str, guest: &mut Guest, change: Change) -> Result<u64> {
     let image = Image::read(context, name)?;
@@ -223,7 +236,8 @@ fn is_found(
     name: &str,
 ) -> Result<()> {
     // Left as it is, the machine can be asked what its addresses mean.
-    let mut guest = begin(machine.setting("integrity=1").setting("on-fault=halt"), name)?;
+    let machine = machine.setting("integrity=1").setting("on-fault=halt");
+    let mut guest = begin_checked(machine, name)?;
     let place = change(context, name, &mut guest, changed)?;
     let fault = guest.wait_for("FAULT ", PATIENCE)?;
     let far = fault.strip_prefix("FAULT class=integrity esr=0x0 far=0x");
