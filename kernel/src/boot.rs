@@ -50,8 +50,8 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper)
     let mut memory = Memory::take_over(handoff); // the image is mapped, nothing else is
     console::early(&BOARD, &mut memory); // from here on a panic can be read
     let machine = memory.read_machine(&BOARD)?; // RAM, devices, interrupt numbers
-    power::use_conduit(machine.psci, memory.entered_at()); // from here on the machine can be switched off
     console::open(machine, &mut memory); // what the device tree names
+    power::use_conduit(machine.psci, memory.entered_at()); // from here on the machine can be switched off
     cpu::unmask_errors(); // the bus's, which come late: from here on one is told
     let settings = Settings::parse(machine.bootargs(), |error| log::warn!("{error}"));
     memory.claim(machine)?; // free RAM: writable, never executable
@@ -71,7 +71,7 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper)
     let button = power::button(machine, &mut memory); // by which it is asked
     input::open(settings.console_end); // or on the console
     let notices = absence::watch(machine, &mut memory); // of pauses and restores
-    let lines = devices.lines().chain(console::line(machine)).chain(button).chain(notices);
+    let lines = devices.lines().chain(console::line()).chain(button).chain(notices);
     interrupts.open(lines); // handlers only take note
 
     let (application, mapper) = Application::load(memory).map_err(BootError::Application)?; // what is left of memory is its own

@@ -28,10 +28,11 @@ impl Clock {
     /// Starts counting. Needs the timer's line, which [`Interrupts::open`] lets through.
     pub(crate) fn start(
         machine: &Machine,
-        _interrupts: &Interrupts,
+        interrupts: &Interrupts,
         memory: &mut Memory,
     ) -> Result<Self, BootError> {
         let scale = Scale::of(cpu::counter_frequency()).ok_or(BootError::NoTimer)?;
+        interrupts.hear_timer()?;
         let clock = Self { scale, start: timer::ticks() };
         let mut calendar = CALENDAR.lock();
         calendar.sources = dates::find(machine, memory);

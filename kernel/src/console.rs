@@ -1,14 +1,18 @@
 //! The console: where the log goes, and what is typed comes from.
 //!
-//! Whatever the device tree names serves: a PL011, a 16550, or else a virtio console. Before the
-//! tree is read, the board's early UART does, and it is written to only if there is something to
-//! complain of. On a machine with none of them everything is dropped, and all else works.
+//! Whatever the device tree names serves: a PL011, a 16550, or else a virtio console. Which of
+//! several UARTs it is, [`crate::machine`] says; one that is not there is named, and the next one in
+//! the tree's order serves. Before the tree is read, the board's early UART does, and it is looked at,
+//! and written to, only if there is something to complain of: on another machine nothing may be there.
+//! On a machine with none of them everything is dropped, and all else works.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use elone_boards::Early;
 use elone_hal::address::PhysicalRange;
+use elone_hal::arch::tables::MapError;
+use elone_hal::attempt::Absent;
 use elone_hal::mmio::Window;
 use elone_hal::uart::{Ns16550, Pl011, Received, RegisterWidth, Uart};
 use elone_hal::virtio::InterruptPort;
@@ -18,7 +22,7 @@ use spin::{Mutex, MutexGuard, Once};
 
 use crate::input;
 use crate::interrupts::Source;
-use crate::machine::{Interrupt, Machine, Uart as Described, UartModel};
+use crate::machine::{Interrupt, Machine, UartModel};
 use crate::memory::Memory;
 use crate::tail::Tail;
 
@@ -29,6 +33,8 @@ const PL011_LENGTH: u64 = 0x1000;
 static EARLY: Once<Window> = Once::new();
 /// What the device tree names.
 static SERIAL: Once<Uart> = Once::new();
+/// Its line.
+static SERIAL_LINE: Once<Interrupt> = Once::new();
 /// Where no UART is: the first virtio console.
 static VIRTIO: Mutex<Option<Virtio>> = Mutex::new(None);
 /// Its line, and what acknowledges it.
@@ -47,19 +53,47 @@ pub(crate) fn early(board: &Early, memory: &mut Memory) {
     crate::log::open();
 }
 
-/// From here on the log goes where the device tree says.
+/// From here on the log goes where the device tree says, or to the first UART of it that is there.
 pub(crate) fn open(machine: &Machine, memory: &mut Memory) {
     DECIDED.store(true, Ordering::Relaxed);
-    let Some(Described { model, registers, .. }) = machine.console else { return };
-    let Ok(window) = memory.device(registers) else { return };
-    SERIAL.call_once(|| match model {
-        UartModel::Pl011 => Uart::Pl011(Pl011::start(window)),
+    let others = machine.uarts.iter().filter(|uart| machine.console != Some(**uart));
+    for uart in machine.console.iter().chain(others) {
+        let place = format_args!("{} {}", uart.model, uart.registers.start());
+        // Memory is mapped later, and must not find that it has a name already.
+        if machine.is_ram(&uart.registers) {
+            log::warn!("{place}: {}", MapError::InMemory);
+            continue;
+        }
+        match memory.device(uart.registers) {
+            Err(error) => log::warn!("{place}: {error}"),
+            Ok(window) => match find(uart.model, window) {
+                Err(absent) => log::warn!("{place}: {absent}"),
+                Ok(serial) => {
+                    SERIAL.call_once(|| serial);
+                    if let Some(interrupt) = uart.interrupt {
+                        SERIAL_LINE.call_once(|| interrupt);
+                    }
+                    show(core::mem::take(&mut *BACKLOG.lock()).as_bytes());
+                    if machine.console != Some(*uart) {
+                        log::warn!("{place}: is the console instead");
+                    }
+                    return;
+                }
+            },
+        }
+    }
+}
+
+/// Takes a UART over, if it is there.
+fn find(model: UartModel, window: Window) -> Result<Uart, Absent> {
+    match model {
+        UartModel::Pl011 => Pl011::find(window).map(Uart::Pl011),
         UartModel::Ns16550 { register_shift, access_width } => {
             let width =
                 if access_width == 4 { RegisterWidth::Bits32 } else { RegisterWidth::Bits8 };
-            Uart::Ns16550(Ns16550::start(window, register_shift.into(), width))
+            Ns16550::find(window, register_shift.into(), width).map(Uart::Ns16550)
         }
-    });
+    }
 }
 
 /// Takes a virtio console, which serves where there is no UART, and says what could not be said.
@@ -73,9 +107,9 @@ pub(crate) fn offer(mut console: Virtio, interrupt: Interrupt) {
 }
 
 /// The line on which the console's receiver interrupts, if it has one.
-pub(crate) fn line(machine: &Machine) -> Option<(Interrupt, Source)> {
+pub(crate) fn line() -> Option<(Interrupt, Source)> {
     if SERIAL.get().is_some() {
-        return Some((machine.console?.interrupt?, Source::Console(None)));
+        return Some((*SERIAL_LINE.get()?, Source::Console(None)));
     }
     VIRTIO_LINE.get().map(|(interrupt, port)| (*interrupt, Source::Console(Some(*port))))
 }
@@ -173,7 +207,7 @@ pub(crate) fn has_breaks() -> bool {
 /// The board's guess, for as long as nobody knows better.
 fn early_uart() -> Option<Uart> {
     let guess = EARLY.get().filter(|_| !DECIDED.load(Ordering::Relaxed))?;
-    Some(Uart::Pl011(Pl011::start(*guess)))
+    Pl011::guess(*guess).map(Uart::Pl011).ok()
 }
 
 /// How long to wait for room in a virtio console: looks at memory, some milliseconds of them.

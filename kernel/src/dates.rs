@@ -51,6 +51,13 @@ pub(crate) fn find(machine: &Machine, memory: &mut Memory) -> Sources {
         let (Rtc::Pl031(registers) | Rtc::Mc146818(registers)) = rtc;
         let window = memory.device(registers);
         let window = window.inspect_err(|error| log::warn!("real-time clock: {error}")).ok()?;
+        let found = match rtc {
+            Rtc::Pl031(_) => window.attempt32(0).map(drop),
+            Rtc::Mc146818(_) => window.attempt8(0).map(drop),
+        };
+        found
+            .inspect_err(|absent| log::warn!("real-time clock {}: {absent}", registers.start()))
+            .ok()?;
         Some(match rtc {
             Rtc::Pl031(_) => Source::Pl031(Pl031::start(window)),
             Rtc::Mc146818(_) => Source::Mc146818(Mc146818::new(window)),

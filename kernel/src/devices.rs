@@ -5,6 +5,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use elone_gate::{DeviceClass, Error, Events, Handle};
+use elone_hal::address::PhysicalAddress;
 #[cfg(elone_contained)]
 use elone_hal::arch::{core as cpu, timer};
 use elone_hal::virtio::blk::Blk;
@@ -17,6 +18,7 @@ use spin::{Mutex, MutexGuard, Once};
 
 use crate::blackbox;
 use crate::console;
+use crate::hearing::{Found, HEARING};
 use crate::interrupts::Source;
 use crate::machine::{Interrupt, Machine, VirtioSlot};
 use crate::memory::Memory;
@@ -47,6 +49,8 @@ pub(crate) enum Driver {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Device {
     pub(crate) class: DeviceClass,
+    /// Where its slot is.
+    at: PhysicalAddress,
     interrupt: Interrupt,
     port: InterruptPort,
 }
@@ -115,7 +119,7 @@ impl Devices {
         driver: Driver,
     ) -> Result<(), SlotError> {
         let place = TABLE.get(self.list.len()).ok_or(SlotError::TooMany)?;
-        let device = Device { class, interrupt: slot.interrupt, port };
+        let device = Device { class, at: slot.registers.start(), interrupt: slot.interrupt, port };
         self.list.push(device).map_err(|_| SlotError::TooMany)?;
         place.call_once(|| Mutex::new(driver));
         Ok(())
@@ -128,6 +132,29 @@ impl Devices {
             (device.interrupt, Source::Device(device.port, event))
         });
         with_handles.chain(blackbox::disk_line())
+    }
+}
+
+impl Device {
+    /// What there is, though nobody was told: looks into a device of which nothing was heard yet. Says
+    /// so where it is no chance any more.
+    pub(crate) fn look(&self, handle: Handle) -> Events {
+        let event = Events::device(handle);
+        let Ok(driver) = driver(handle) else { return Events::NONE };
+        let is_overdue = match &*driver {
+            Driver::Net(net) => net.is_overdue(),
+            Driver::Block(blk) => blk.is_overdue(),
+        };
+        if !is_overdue {
+            return Events::NONE;
+        }
+        if HEARING.find(event) == Found::Deaf {
+            let (at, line) = (self.at, self.interrupt.id);
+            log::warn!(
+                "virtio slot {at}: its interrupt ({line:?}) never came: looked at every 10 ms from now on"
+            );
+        }
+        event
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use elone_hal::IntId;
+use elone_hal::address::PhysicalAddress;
 use elone_hal::arch::tables::MapError;
 
 use crate::console;
@@ -17,6 +19,10 @@ pub(crate) enum BootError {
     Map(&'static str, MapError),
     /// The tree names no interrupt controller of a known kind.
     NoInterruptController,
+    /// Nothing answers where this part of the interrupt controller should be.
+    NobodyAt(&'static str, PhysicalAddress),
+    /// The alarm went off, and the timer's interrupt, this one by the tree, never came.
+    SilentTimer(IntId),
     /// The tree gives the interrupt controller fewer registers than its kind has.
     ShortInterruptController,
     /// The tree names a GICv3 that has no redistributor for this core.
@@ -51,6 +57,8 @@ impl fmt::Display for BootError {
             Self::NoInterruptController => f.write_str(
                 "the device tree names no interrupt controller that is known (GICv2, GICv3)",
             ),
+            Self::NobodyAt(what, address) => write!(f, "{what} {address}: nothing answers there"),
+            Self::SilentTimer(id) => write!(f, "timer: its interrupt ({id:?}) never comes"),
             Self::ShortInterruptController => {
                 f.write_str("the device tree gives the interrupt controller too few registers")
             }

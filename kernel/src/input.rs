@@ -4,7 +4,8 @@
 //! The handler takes what there is off the device, so that a machine can be asked to end whatever
 //! its application does; what that reads is kept for it, as much as there is room for, and what it
 //! does not read at all is dropped. What does not fit stays in the device, which then does not
-//! interrupt before there is room.
+//! interrupt before there is room: nothing of a long text is lost, and nobody hears what is behind it
+//! before an application that has begun to read reads on.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -84,10 +85,14 @@ pub(crate) fn received() -> Events {
         miss();
         return Events::NONE;
     };
-    if let Served::Enough = input.serve() {
-        miss();
+    match input.serve() {
+        Served::All | Served::Full => input.events(),
+        // Whoever waits is woken, and takes the rest when it waits again.
+        Served::Enough => {
+            miss();
+            Events::CONSOLE
+        }
     }
-    input.events()
 }
 
 /// Takes what there is off the device, and what was kept into `bytes`; returns how much that was.
@@ -107,6 +112,7 @@ fn attend(bytes: &mut [u8]) -> usize {
             Served::Full | Served::All => {}
             Served::Enough => {
                 miss();
+                interrupts::remind(Events::CONSOLE);
                 return length;
             }
         }

@@ -8,7 +8,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use elone_gate::Events;
 use elone_hal::arch::core as cpu;
-use elone_hal::arch::interrupts::{Controller, REDISTRIBUTOR, redistributor_type};
+use elone_hal::arch::interrupts::{
+    Controller, REDISTRIBUTOR, look_for_v2, look_for_v3, redistributor_type,
+};
+use elone_hal::arch::timer;
+use elone_hal::attempt::Absent;
 use elone_hal::gpio::Button;
 use elone_hal::mmio::Window;
 use elone_hal::virtio::InterruptPort;
@@ -17,6 +21,7 @@ use spin::{Mutex, Once};
 
 use crate::devices;
 use crate::error::BootError;
+use crate::hearing::HEARING;
 use crate::input;
 use crate::machine::{Interrupt, InterruptController, Machine};
 use crate::memory::Memory;
@@ -59,7 +64,7 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Takes over the controller that the device tree names.
+    /// Takes over the controller that the device tree names, if it is there.
     pub(crate) fn init(machine: &Machine, memory: &mut Memory) -> Result<Self, BootError> {
         let mut map = |registers| {
             memory.device(registers).map_err(|error| BootError::Map("interrupt controller", error))
@@ -67,14 +72,19 @@ impl Interrupts {
         let controller = match &machine.interrupt_controller {
             None => return Err(BootError::NoInterruptController),
             Some(InterruptController::GicV2 { distributor, cpu_interface }) => {
-                Controller::v2(map(*distributor)?, map(*cpu_interface)?)
+                let (at, windows) = (distributor.start(), (map(*distributor)?, map(*cpu_interface)?));
+                look_for_v2(windows.0, windows.1)
+                    .map_err(|Absent| BootError::NobodyAt("GICv2", at))?;
+                Controller::v2(windows.0, windows.1)
             }
             Some(InterruptController::GicV3 {
                 distributor,
                 redistributors,
                 redistributor_stride,
             }) => {
+                let at = distributor.start();
                 let distributor = map(*distributor)?;
+                look_for_v3(distributor).map_err(|Absent| BootError::NobodyAt("GICv3", at))?;
                 let ours = find_redistributor(redistributors, *redistributor_stride, memory)?;
                 Controller::v3(distributor, ours)
             }
@@ -82,6 +92,31 @@ impl Interrupts {
         *CONTROLLER.lock() = Some(controller.ok_or(BootError::ShortInterruptController)?);
         let timer = machine.timer.ok_or(BootError::NoTimer)?.virtual_timer;
         Ok(Self { timer })
+    }
+
+    /// Sees to it that the timer's line is the one that the tree says: nobody who waits would ever wake
+    /// else. No other is let through yet, and the core takes none, so what the controller has is this
+    /// one, when the alarm has gone off.
+    pub(crate) fn hear_timer(&self) -> Result<(), BootError> {
+        /// How long it may take, in parts of a second, where a hypervisor has to be woken for it. It is
+        /// there at once everywhere else.
+        const PATIENCE: u64 = 2;
+        let Interrupt { id, trigger } = self.timer;
+        let mut controller = CONTROLLER.lock();
+        let controller = controller.as_mut().ok_or(BootError::NoInterruptController)?;
+        let is_known = controller.enable(id, trigger);
+        let start = timer::ticks();
+        timer::set_alarm(start);
+        let end = start.saturating_add(cpu::counter_frequency() / PATIENCE);
+        let mut came = None;
+        while is_known && came.is_none() && timer::ticks() <= end {
+            came = controller.acknowledge();
+        }
+        timer::clear_alarm();
+        if let Some(came) = came {
+            controller.end(came);
+        }
+        if came == Some(id) { Ok(()) } else { Err(BootError::SilentTimer(id)) }
     }
 
     /// Lets the timer's line and those of `sources` through, for good. From here on the handler
@@ -146,6 +181,10 @@ fn find_redistributor(
         {
             let window = memory.device(frames);
             let window = window.map_err(|error| BootError::Map("GICv3 redistributor", error))?;
+            if let Err(absent) = look_for_v3(window) {
+                log::warn!("GICv3 redistributor {}: {absent}", frames.start());
+                break; // how far the next one would be is not known
+            }
             let kind = redistributor_type(window);
             if kind.ours {
                 return Ok(window);
@@ -204,7 +243,11 @@ fn note(source: Source) {
         Source::Timer if watchdog::expired() => Events::DEADLINE,
         Source::Timer => Events::NONE,
         Source::Device(port, event) => {
-            devices::note(port.acknowledge(), event);
+            let causes = port.acknowledge();
+            devices::note(causes, event);
+            if causes.used_buffers() {
+                HEARING.hear(event);
+            }
             event
         }
         Source::Notice => Events::RESTORED, // or so it may be (`absence`)

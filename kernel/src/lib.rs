@@ -9,6 +9,7 @@ pub mod attention;
 pub mod blackbox;
 pub mod calendar;
 pub mod entropy;
+pub mod hearing;
 pub mod integrity;
 pub mod machine;
 pub mod places;

@@ -39,7 +39,7 @@ pub use facts::{
     Conduit, Interrupt, InterruptController, NoticeBoard, PowerButton, Reservation, Rtc, Timer,
     Uart, UartModel, VirtioSlot,
 };
-pub use memory::FreeMemory;
+pub use memory::{Conflict, FreeMemory};
 pub use tree::Tree;
 
 /// How many levels of nodes below the root are read; real trees have five or six.
@@ -75,7 +75,8 @@ pub struct Machine {
     pub reservations: Vec<Reservation, RESERVATIONS>,
     /// The initial RAM disk.
     pub initrd: Option<PhysicalRange>,
-    /// The UART that `stdout-path` names, else the first of [`Machine::uarts`].
+    /// The UART that the boot arguments name, else `stdout-path`, else the first of
+    /// [`Machine::uarts`].
     pub console: Option<Uart>,
     /// All UARTs that there could be a driver for, in the tree's order.
     pub uarts: Vec<Uart, UARTS>,

@@ -86,6 +86,9 @@ impl Memory {
     /// Maps all free RAM, writable and never executable. A bank that the layout has no room for is
     /// left alone.
     pub(crate) fn claim(&mut self, machine: &Machine) -> Result<(), BootError> {
+        for conflict in machine.conflicts(self.handoff.image(), self.tree) {
+            log::warn!("{conflict}");
+        }
         let free = machine.free_memory([self.handoff.image(), self.tree, self.guess]);
         let ends = |range: &PhysicalRange| (range.start().0, range.end().0);
         let first = free.iter().map(|range| ends(range).0).min().unwrap_or_default();

@@ -21,6 +21,7 @@ use crate::absence::{self, Occasion};
 use crate::clock::Clock;
 use crate::console;
 use crate::devices::{self, DEVICES, Device, Driver};
+use crate::hearing::HEARING;
 use crate::sources::Entropy;
 use crate::transfers::{complete, receive, refusal, send};
 use crate::{fault, hypervisor, input, integrity, interrupts, power, watchdog};
@@ -175,18 +176,19 @@ impl Platform {
     fn sleep(&self, deadline: Option<Nanoseconds>) -> Events {
         let is_set = watchdog::rest() | self.alarm.swap(deadline.is_some(), Ordering::Relaxed);
         loop {
-            let check = integrity::due();
-            let check = check.filter(|check| deadline.is_none_or(|deadline| *check < deadline));
-            match check.or(deadline) {
+            let own = [integrity::due(), self.look_due()].into_iter().flatten().min();
+            let own = own.filter(|own| deadline.is_none_or(|deadline| *own < deadline));
+            match own.or(deadline) {
                 Some(alarm) => self.clock.set_alarm(alarm),
                 None if is_set => self.clock.clear_alarm(),
                 None => {}
             }
             let events = interrupts::sleep();
-            if check.is_none() {
+            let events = events.with(self.look_at_unheard());
+            if own.is_none() {
                 return events;
             }
-            // The alarm was the check's, and nobody else is told of it.
+            // The alarm was the kernel's own, and nobody else is told of it.
             self.clock.clear_alarm();
             let events = Events(events.with(interrupts::happened()).0 & !Events::DEADLINE.0);
             if deadline.is_some_and(|deadline| deadline <= self.clock.now()) {
@@ -196,6 +198,40 @@ impl Platform {
                 return events;
             }
             self.check(deadline);
+        }
+    }
+
+    /// The devices that the application has and of which no interrupt has come yet.
+    #[inline]
+    fn unheard(&self) -> Events {
+        HEARING.unheard(Events(self.claimed.load(Ordering::Relaxed)))
+    }
+
+    /// When to look whether any of them has something nobody was told of.
+    fn look_due(&self) -> Option<Nanoseconds> {
+        let unheard = self.unheard();
+        (!unheard.is_empty()).then(|| HEARING.next(unheard, self.clock.now()))
+    }
+
+    /// What they have, after a sleep.
+    fn look_at_unheard(&self) -> Events {
+        let unheard = self.unheard();
+        if unheard.is_empty() {
+            return Events::NONE;
+        }
+        let all = (0..).map(Handle).zip(&self.devices);
+        let looked_at = all.filter(|(handle, _)| unheard.contains(Events::device(*handle)));
+        let found = looked_at.map(|(handle, device)| device.look(handle));
+        let found = found.fold(Events::NONE, Events::with);
+        HEARING.looked(self.clock.now());
+        found
+    }
+
+    /// Something was asked of a device: if nothing was heard of it yet, it is looked at soon.
+    #[inline]
+    fn asked(&self, handle: Handle) {
+        if self.unheard().contains(Events::device(handle)) {
+            HEARING.ask(self.clock.now());
         }
     }
 
@@ -296,7 +332,11 @@ impl Gate for Kernel {
         frames: &[Frame],
         free: &mut [BufferId],
     ) -> Result<Sent, Error> {
-        platform().with_net(handle, |net| send(net, frames, free))
+        let platform = platform();
+        if !frames.is_empty() {
+            platform.asked(handle);
+        }
+        platform.with_net(handle, |net| send(net, frames, free))
     }
 
     fn net_receive(
@@ -315,7 +355,9 @@ impl Gate for Kernel {
             BlockOperation::Flush => Operation::Flush,
         };
         let BlockRequest { sector, buffer, length, .. } = request;
-        platform().with_block(handle, |blk| {
+        let platform = platform();
+        platform.asked(handle);
+        platform.with_block(handle, |blk| {
             blk.submit(operation, sector, buffer.0, length).map_err(refusal)
         })
     }

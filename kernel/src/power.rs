@@ -67,6 +67,10 @@ pub(crate) fn button(machine: &Machine, memory: &mut Memory) -> Option<(Interrup
     let PowerButton { registers, interrupt, line, pressed } = machine.power_button?;
     let window = memory.device(registers);
     let window = window.inspect_err(|error| log::warn!("power button: {error}")).ok()?;
+    let found = window.attempt32(0); // lines that are masked out: read as 0, and without effect
+    found
+        .inspect_err(|absent| log::warn!("power button, PL061 {}: {absent}", registers.start()))
+        .ok()?;
     Some((interrupt, Source::Button(Button::new(window, line, pressed)?)))
 }
 
@@ -109,18 +113,22 @@ pub(crate) fn overdue() -> ! {
     end(OVERDUE)
 }
 
-/// From now on the machine can be powered off, if the device tree says how. Entered at EL2 there is
-/// nobody to answer `hvc`, entered at EL3 nobody at all: a call would end in the middle of nowhere.
-pub(crate) fn use_conduit(conduit: Option<Conduit>, entered_at: u8) {
-    let number = match conduit {
-        Some(Conduit::Hvc) if entered_at < 2 => 1,
-        Some(Conduit::Smc) if entered_at < 3 => 2,
-        _ => 0,
+/// From now on the machine can be powered off, if the device tree says how and somebody answers there.
+/// Entered at EL2 there is nobody to answer `hvc`, entered at EL3 nobody at all: a call would end in
+/// the middle of nowhere. Nor is the other way guessed, where the one that is named leads nowhere.
+pub(crate) fn use_conduit(named: Option<Conduit>, entered_at: u8) {
+    let (conduit, number) = match named {
+        Some(Conduit::Hvc) if entered_at < 2 => (power::Conduit::Hvc, 1),
+        Some(Conduit::Smc) if entered_at < 3 => (power::Conduit::Smc, 2),
+        _ => return,
     };
-    CONDUIT.store(number, Ordering::Relaxed);
+    match power::try_out(conduit) {
+        Ok(()) => CONDUIT.store(number, Ordering::Relaxed),
+        Err(error) => log::warn!("psci: {conduit} {error}: this machine cannot be powered off"),
+    }
 }
 
-/// The way to whoever is below, where the device tree named one.
+/// The way to whoever is below, where the device tree named one that leads there.
 pub(crate) fn conduit() -> Option<power::Conduit> {
     match CONDUIT.load(Ordering::Relaxed) {
         1 => Some(power::Conduit::Hvc),

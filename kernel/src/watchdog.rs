@@ -170,16 +170,24 @@ pub(crate) mod machine {
     }
 
     /// Asks for an alarm at this point, in ticks, or at the machine's end if that comes first. All
-    /// alarms are asked for here.
+    /// alarms are asked for here. Whoever interrupts this may have set the end meanwhile, so it is
+    /// looked at once more.
     pub(crate) fn set_alarm(at: u64) {
-        timer::set_alarm(WATCH.bounded(at));
+        loop {
+            let bounded = WATCH.bounded(at);
+            timer::set_alarm(bounded);
+            if WATCH.bounded(at) == bounded {
+                return;
+            }
+        }
     }
 
     /// Asks for none any more but the machine's end.
     pub(crate) fn clear_alarm() {
-        match WATCH.end() {
-            Some(end) => timer::set_alarm(end),
-            None => timer::clear_alarm(),
+        timer::clear_alarm();
+        // Looked at last, for the same reason.
+        if let Some(end) = WATCH.end() {
+            timer::set_alarm(end);
         }
     }
 

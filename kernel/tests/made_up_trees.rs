@@ -7,7 +7,7 @@ use common::{GIC, Writer, problems, range};
 use elone_hal::gpio::Pressed;
 use elone_hal::{IntId, Trigger};
 use elone_kernel::machine::{
-    Conduit, DEPTH, Interrupt, InterruptController, Machine, MachineError, NoticeBoard,
+    Conduit, Conflict, DEPTH, Interrupt, InterruptController, Machine, MachineError, NoticeBoard,
     PowerButton, Problem, RESERVATIONS, Rtc, Tree, UartModel,
 };
 
@@ -141,6 +141,11 @@ fn too_many_reservations_end_the_boot() {
 
 /// Two UARTs on a bus, an alias for the second, and `/chosen` with the console's path.
 fn two_uarts(stdout_path: Option<&str>) -> Machine {
+    told_two_uarts(stdout_path, "")
+}
+
+/// The same, with boot arguments.
+fn told_two_uarts(stdout_path: Option<&str>, bootargs: &str) -> Machine {
     let writer = Writer::machine()
         .begin("soc@0")
         .cells(2, 2)
@@ -158,7 +163,8 @@ fn two_uarts(stdout_path: Option<&str>) -> Machine {
         .text("serial7", &["/soc@0/serial@2000"])
         .text("nowhere", &["/soc@0/serial@3000"])
         .end()
-        .begin("chosen");
+        .begin("chosen")
+        .text("bootargs", &[bootargs]);
     match stdout_path {
         Some(path) => writer.text("stdout-path", &[path]).read(),
         None => writer.read(),
@@ -192,12 +198,121 @@ fn the_first_uart_serves_where_stdout_path_leads_nowhere() {
     for path in ["", "/", ":", "/soc@0", "nowhere", "serial0", "/serial@2000", "/soc@1/serial@2000"]
     {
         let machine = two_uarts(Some(path));
-        assert_eq!(problems(&machine), [("chosen", Problem::NoSuchConsole)], "{path}");
+        let told = [
+            ("chosen", Problem::NoSuchConsole("stdout-path")),
+            ("serial@1000", Problem::IsConsole(None)),
+        ];
+        assert_eq!(problems(&machine), told, "{path}");
         assert_eq!(machine.console.expect(path).registers, range(0x1000, 0x1000), "{path}");
     }
     let machine = Writer::machine().read();
     assert_eq!((machine.console, problems(&machine)), (None, vec![]));
     assert_eq!(machine.to_string(), "unknown machine: 16 MiB, GICv2, no UART, 0 cores");
+}
+
+#[test]
+fn the_boot_arguments_name_the_console_as_linux_does() {
+    for (bootargs, console) in [
+        ("console=ttyAMA0", 0x1000),
+        ("console=ttyS0", 0x2000),
+        ("console=ttyS7,115200n8", 0x2000), // by its alias
+        ("console=ttyS0 console=ttyAMA0", 0x1000),
+        ("console=ttyS0 console=tty0 quiet", 0x2000),
+        ("earlycon=uart8250,mmio32,0x2000,115200", 0x2000),
+        ("earlycon=pl011,0x1000", 0x1000),
+        ("earlycon", 0x1000),
+        ("console=hvc0 consoles=ttyS0", 0x1000),
+    ] {
+        let machine = told_two_uarts(None, bootargs);
+        assert_eq!(machine.console.expect(bootargs).registers.start().0, console, "{bootargs}");
+        assert_eq!(problems(&machine), [], "{bootargs}");
+    }
+}
+
+#[test]
+fn consoles_that_disagree_are_told_which_counts() {
+    let (path, none) = (Problem::IsNotConsole("stdout-path"), Problem::NoSuchConsole("console="));
+    let early = Problem::IsNotConsole("earlycon=");
+    for (stdout_path, bootargs, console, told) in [
+        (
+            Some("serial7"),
+            "console=ttyAMA0",
+            0x1000,
+            vec![("serial@2000", path), ("serial@1000", Problem::IsConsole(Some("console=")))],
+        ),
+        (
+            Some("serial7"),
+            "earlycon=pl011,0x1000",
+            0x2000,
+            vec![("serial@1000", early), ("serial@2000", Problem::IsConsole(Some("stdout-path")))],
+        ),
+        (
+            None,
+            "console=ttyS0 earlycon=pl011,0x1000",
+            0x2000,
+            vec![("serial@1000", early), ("serial@2000", Problem::IsConsole(Some("console=")))],
+        ),
+        (
+            Some("/soc/serial@2000"),
+            "console=ttyS1",
+            0x2000,
+            vec![("chosen", none), ("serial@2000", Problem::IsConsole(Some("stdout-path")))],
+        ),
+        (
+            None,
+            "console=ttyAMA9 earlycon=uart,mmio,0x9999",
+            0x1000,
+            vec![
+                ("chosen", none),
+                ("chosen", Problem::NoSuchConsole("earlycon=")),
+                ("serial@1000", Problem::IsConsole(None)),
+            ],
+        ),
+    ] {
+        let machine = told_two_uarts(stdout_path, bootargs);
+        assert_eq!(machine.console.expect(bootargs).registers.start().0, console, "{bootargs}");
+        assert_eq!(problems(&machine), told, "{bootargs}");
+    }
+}
+
+#[test]
+fn banks_that_overlap_are_told_and_count_once() {
+    let machine = Writer::new()
+        .ram(0x4000_0000, 0x20_0000)
+        .ram(0x4010_0000, 0x20_0000)
+        .ram(0x4030_0000, 0x10_0000)
+        .read();
+    assert_eq!(problems(&machine), [("memory@40100000", Problem::Overlaps)]);
+    assert_eq!(machine.memory(), 0x40_0000);
+}
+
+#[test]
+fn what_lies_over_the_image_or_the_tree_is_told() {
+    let (image, tree) = (range(0x4010_0000, 0x10_0000), range(0x4080_0000, 0x1000));
+    let conflicts = |machine: &Machine| machine.conflicts(image, tree).collect::<Vec<_>>();
+    assert_eq!(conflicts(&Writer::machine().read()), []);
+    // Two banks that touch are one.
+    let halves = Writer::new().ram(0x4000_0000, 0x18_0000).ram(0x4018_0000, 0x10_0000);
+    assert_eq!(conflicts(&halves.read()), []);
+
+    let elsewhere = Writer::new().ram(0x4018_0000, 0x10_0000).read();
+    assert_eq!(conflicts(&elsewhere), [Conflict::ImageOutside(image)]);
+
+    let reserved = [(0x4000_0000, 0x10_0000), (0x401f_f000, 0x1000), (0x4080_0000, 0x1000)];
+    let machine = Writer::with_reservations(&reserved).cells(2, 2).ram(0x4000_0000, 0x100_0000);
+    assert_eq!(
+        conflicts(&machine.read()),
+        [Conflict::ReservedOverImage(range(0x401f_f000, 0x1000))],
+        "what reserves the tree itself is as it should be"
+    );
+    for (start, told) in [
+        (0x401f_0000, Conflict::InitrdOverImage as fn(_) -> _),
+        (0x407f_0000, Conflict::InitrdOverTree),
+    ] {
+        let chosen = Writer::machine().begin("chosen").cell("linux,initrd-start", start);
+        let machine = chosen.cell("linux,initrd-end", start + 0x2_0000).read();
+        assert_eq!(conflicts(&machine), [told(range(start.into(), 0x2_0000))]);
+    }
 }
 
 #[test]

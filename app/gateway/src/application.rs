@@ -52,7 +52,8 @@ pub(crate) async fn run(platform: Platform) -> Result<(), elone::Error> {
     Ok(())
 }
 
-/// Ends the service: every request that has begun is answered, as far as there is time for it.
+/// Ends the service: every request that has begun is answered, as far as there is time for it. Whoever
+/// waited to be let in is turned away by a reset, and knows that nothing was done.
 /// Nothing has to be stored: the readings are in memory alone.
 async fn close(platform: Platform, gateway: &Gateway<Elone>, net: Net) {
     let open = gateway.connections.open();
@@ -66,7 +67,7 @@ async fn close(platform: Platform, gateway: &Gateway<Elone>, net: Net) {
     };
     let time = platform.time_left().map_or(Duration::MIN, |left| left - (left / 2).min(RESERVE));
     match with_timeout(time, answered).await {
-        Ok(()) => info!(target: "gateway", "closed: every request was answered"),
+        Ok(()) => info!(target: "gateway", "closed: every request that had begun was answered"),
         Err(TimeoutError) => {
             let open = gateway.connections.open();
             warn!(target: "gateway", "closed: out of time, {open} still open");

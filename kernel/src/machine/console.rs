@@ -1,10 +1,17 @@
 //! Which UART is the console (Devicetree Specification 0.4, sections 3.3 and 3.6).
+//!
+//! Of all that may name one, the first counts that names a UART which can be used: `console=` in the
+//! boot arguments (the last one there), since those are the operator's; `stdout-path`; `earlycon=`
+//! there. Else it is the first UART of the tree. Where two of them disagree, or one names none, the
+//! tree's warnings say which UART is the console, and which is not. `console=` has Linux's names:
+//! `ttyAMA` for a PL011, `ttyS` for a 16550, and a number, which is an alias's (`serial0`) or else
+//! counts those of the kind.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use elone_hal::address::PhysicalRange;
 use fdt::nodes::NodeName;
-use heapless::Vec;
+use heapless::{String, Vec};
 
 use super::gic::Controller;
 use super::interrupt::Wiring;
@@ -65,28 +72,120 @@ impl<'t> Consoles<'t> {
             // There is room for as many as there are candidates.
             let _ = machine.uarts.push(Uart { model: *model, registers: *registers, interrupt });
         }
-        let chosen = self.stdout_path.and_then(|path| {
-            let index = self.index_of(path);
-            if index.is_none() {
-                machine.warn("chosen", Problem::NoSuchConsole);
+        let (console, warnings) = self.choose(machine.bootargs());
+        for (index, problem) in warnings {
+            match index.and_then(|index| self.candidates.get(index)) {
+                Some(candidate) => machine.warn(Last(&candidate.path), problem),
+                None => machine.warn("chosen", problem),
             }
-            index
-        });
-        machine.console = machine.uarts.get(chosen.unwrap_or(0)).copied();
+        }
+        machine.console = console.and_then(|index| machine.uarts.get(index).copied());
+    }
+
+    /// The console, and what is to be said of which candidate, or of `/chosen`.
+    fn choose(&self, bootargs: &str) -> (Option<usize>, Vec<(Option<usize>, Problem), 5>) {
+        let argument = |name| {
+            let words = bootargs.split_ascii_whitespace();
+            words.filter_map(move |word| word.strip_prefix(name)?.strip_prefix('='))
+        };
+        // Others than UARTs (`tty0`, `hvc0`) are not this one's concern.
+        let by_name = argument("console").filter_map(Port::parse).next_back();
+        let by_name = by_name.map(|port| self.index_of_port(port));
+        let by_path = self.stdout_path.map(|path| self.index_of(path));
+        let by_address = argument("earlycon").filter_map(address).next_back();
+        let by_address = by_address.map(|address| self.index_at(address));
+        let named = [("console=", by_name), ("stdout-path", by_path), ("earlycon=", by_address)];
+
+        let winner = named.iter().find_map(|(name, found)| Some((*name, (*found)??)));
+        let first = (!self.candidates.is_empty()).then_some(0);
+        let (by, console) = winner.map_or((None, first), |(name, index)| (Some(name), Some(index)));
+        let mut warnings = Vec::new();
+        for (name, found) in named {
+            // There is room for one of each, and what follows.
+            let _ = match found {
+                Some(None) => warnings.push((None, Problem::NoSuchConsole(name))),
+                Some(index) if index != console => {
+                    warnings.push((index, Problem::IsNotConsole(name)))
+                }
+                Some(_) | None => Ok(()),
+            };
+        }
+        if !warnings.is_empty() && console.is_some() {
+            let _ = warnings.push((console, Problem::IsConsole(by)));
+        }
+        (console, warnings)
+    }
+
+    /// The candidate that Linux would call this.
+    fn index_of_port(&self, port: Port) -> Option<usize> {
+        let is_of_kind = |candidate: &Candidate| match port.driver {
+            Driver::Pl011 => candidate.model == UartModel::Pl011,
+            Driver::Ns16550 => candidate.model != UartModel::Pl011,
+        };
+        let mut alias = String::<16>::new();
+        // There is room for the name and three digits.
+        let _ = write!(alias, "serial{}", port.number);
+        let by_alias = self.aliased(&alias);
+        by_alias.filter(|index| self.candidates.get(*index).is_some_and(is_of_kind)).or_else(|| {
+            let all = self.candidates.iter().enumerate();
+            let mut of_kind = all.filter(|(_, candidate)| is_of_kind(candidate));
+            of_kind.nth(port.number.into()).map(|(index, _)| index)
+        })
+    }
+
+    /// The candidate whose registers begin there.
+    fn index_at(&self, address: u64) -> Option<usize> {
+        self.candidates.iter().position(|candidate| candidate.registers.start().0 == address)
     }
 
     /// The candidate at the end of a path or alias. What follows a colon says how the line is set
     /// up, which whoever wrote the path has done.
     fn index_of(&self, stdout_path: Value<'t>) -> Option<usize> {
         let name = stdout_path.text()?.split(':').next()?;
-        let path = if name.starts_with('/') {
-            name
-        } else {
-            let alias = self.aliases?.raw_property(name).ok()??;
-            Value(alias.value).text()?
-        };
+        if name.starts_with('/') { self.index_at_path(name) } else { self.aliased(name) }
+    }
+
+    /// The candidate that this alias stands for.
+    fn aliased(&self, name: &str) -> Option<usize> {
+        let alias = self.aliases?.raw_property(name).ok()??;
+        self.index_at_path(Value(alias.value).text()?)
+    }
+
+    fn index_at_path(&self, path: &str) -> Option<usize> {
         self.candidates.iter().position(|candidate| leads_to(path, &candidate.path))
     }
+}
+
+/// A UART as `console=` names it.
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    driver: Driver,
+    number: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Driver {
+    Pl011,
+    Ns16550,
+}
+
+impl Port {
+    /// Reads `ttyS0`, or `ttyAMA1,115200`; `None` for what is no UART's.
+    fn parse(value: &str) -> Option<Self> {
+        let name = value.split(',').next()?;
+        let (driver, number) = match (name.strip_prefix("ttyAMA"), name.strip_prefix("ttyS")) {
+            (Some(number), _) => (Driver::Pl011, number),
+            (_, Some(number)) => (Driver::Ns16550, number),
+            _ => return None,
+        };
+        Some(Self { driver, number: number.parse().ok()? })
+    }
+}
+
+/// The address in `earlycon=uart,mmio,0x40002000` and the like.
+fn address(value: &str) -> Option<u64> {
+    let digits = value.split(',').find_map(|part| part.strip_prefix("0x"))?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// Whether `path` is that of a node: each step a name, with or without its unit address, which may

@@ -77,8 +77,15 @@ pub enum Problem {
     Second,
     /// What the node describes is known, and not supported.
     Unsupported,
-    /// The console's path leads to no UART that can be used; the first one serves.
-    NoSuchConsole,
+    /// This (`stdout-path`, `console=`) leads to no UART that can be used.
+    NoSuchConsole(&'static str),
+    /// The UART is the console, since this names it, or as the tree's first one; told where something
+    /// else names another one, or none.
+    IsConsole(Option<&'static str>),
+    /// The UART is not the console, though this names it.
+    IsNotConsole(&'static str),
+    /// The bank has addresses of another one as well. They count once.
+    Overlaps,
 }
 
 impl Warning {
@@ -101,7 +108,11 @@ impl fmt::Display for Warning {
             Problem::NoRoom => f.write_str("one too many of its kind"),
             Problem::Second => f.write_str("there is another one, which is used"),
             Problem::Unsupported => f.write_str("not supported"),
-            Problem::NoSuchConsole => f.write_str("the console's path leads to no usable UART"),
+            Problem::NoSuchConsole(name) => write!(f, "`{name}` leads to no usable UART"),
+            Problem::IsConsole(Some(name)) => write!(f, "it is the console: `{name}` names it"),
+            Problem::IsConsole(None) => f.write_str("it is the console, being the first UART"),
+            Problem::IsNotConsole(name) => write!(f, "not the console, though `{name}` names it"),
+            Problem::Overlaps => f.write_str("it overlaps other memory; that counts once"),
         }
     }
 }

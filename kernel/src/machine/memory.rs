@@ -1,4 +1,6 @@
-//! What of the RAM is free.
+//! What of the RAM is free, and who claims what he should not.
+
+use core::fmt;
 
 use elone_hal::address::{PAGE, PhysicalRange};
 use heapless::Vec;
@@ -41,6 +43,31 @@ impl Machine {
         free
     }
 
+    /// Whether any of `range` is RAM.
+    #[must_use]
+    pub fn is_ram(&self, range: &PhysicalRange) -> bool {
+        self.ram.iter().any(|bank| bank.overlaps(range))
+    }
+
+    /// What the tree says that cannot be, as there is an `image` that runs, and a `tree` that was read.
+    pub fn conflicts(
+        &self,
+        image: PhysicalRange,
+        tree: PhysicalRange,
+    ) -> impl Iterator<Item = Conflict> + use<'_> {
+        let is_outside = !self.banks().iter().any(|bank| bank.contains(&image));
+        let reserved = self.reservations.iter().map(|reservation| reservation.range);
+        let reserved = reserved.filter(move |range| range.overlaps(&image));
+        let initrd = self.initrd;
+        let over = move |what: &PhysicalRange| initrd.filter(|initrd| initrd.overlaps(what));
+        is_outside
+            .then_some(Conflict::ImageOutside(image))
+            .into_iter()
+            .chain(reserved.map(Conflict::ReservedOverImage))
+            .chain(over(&image).map(Conflict::InitrdOverImage))
+            .chain(over(&tree).map(Conflict::InitrdOverTree))
+    }
+
     /// The banks by ascending address; those that overlap or touch are one.
     fn banks(&self) -> Vec<PhysicalRange, BANKS> {
         let mut sorted: Vec<PhysicalRange, BANKS> = Vec::new();
@@ -60,6 +87,34 @@ impl Machine {
             }
         }
         merged
+    }
+}
+
+/// What cannot be, and is lived with: what runs, or was read, is left where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// No bank of RAM holds all of the image, which is here.
+    ImageOutside(PhysicalRange),
+    /// This is reserved, and some of the image is in it.
+    ReservedOverImage(PhysicalRange),
+    /// The initrd is here, and some of the image too.
+    InitrdOverImage(PhysicalRange),
+    /// The initrd is here, and some of the device tree too.
+    InitrdOverTree(PhysicalRange),
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ImageOutside(image) => {
+                write!(f, "memory: no bank of it holds the image, {image}")
+            }
+            Self::ReservedOverImage(range) => {
+                write!(f, "reserved memory {range}: the image lies in it")
+            }
+            Self::InitrdOverImage(range) => write!(f, "initrd {range}: the image lies in it"),
+            Self::InitrdOverTree(range) => write!(f, "initrd {range}: the device tree lies in it"),
+        }
     }
 }
 

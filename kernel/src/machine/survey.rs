@@ -103,7 +103,12 @@ impl<'t> Survey<'_, 't> {
         for bank in buses.registers(properties.reg) {
             let problem = match bank {
                 Ok(bank) if bank.is_empty() => continue,
-                Ok(bank) => machine.ram.push(bank).err().map(|_| Problem::NoRoom),
+                Ok(bank) => {
+                    if machine.ram.iter().any(|other| other.overlaps(&bank)) {
+                        machine.warn(name_of(&node), Problem::Overlaps);
+                    }
+                    machine.ram.push(bank).err().map(|_| Problem::NoRoom)
+                }
                 Err(problem) => Some(problem),
             };
             if let Some(problem) = problem {

@@ -18,9 +18,16 @@ pub(crate) struct Tree {
     /// Banks of RAM: where they start, and how many bytes they have.
     pub(crate) ram: Vec<(u64, u64)>,
     pub(crate) controller: Option<&'static str>,
+    /// Where the distributor is; the interface to the core comes 64 KiB after it.
+    pub(crate) controller_at: u64,
     pub(crate) uart: Option<&'static str>,
+    pub(crate) uart_at: u64,
     pub(crate) timer: Option<&'static str>,
+    /// The virtual timer's private interrupt.
+    pub(crate) timer_line: u32,
     pub(crate) psci: Option<&'static str>,
+    /// By which instruction it is called.
+    pub(crate) method: &'static str,
     /// Where virtio slots are, and their interrupts.
     pub(crate) slots: Vec<(u64, u32)>,
     pub(crate) bootargs: &'static str,
@@ -49,9 +56,13 @@ impl Default for Tree {
         Self {
             ram: vec![(0x4000_0000, 128 << 20)],
             controller: Some("arm,cortex-a15-gic"),
+            controller_at: 0x0800_0000,
             uart: Some("arm,pl011"),
+            uart_at: 0x0900_0000,
             timer: Some("arm,armv8-timer"),
+            timer_line: 11,
             psci: Some("arm,psci-1.0"),
+            method: "hvc",
             slots: (0..32).map(|slot| (0x0a00_0000 + 0x200 * u64::from(slot), 16 + slot)).collect(),
             bootargs: "",
             seeds: Vec::new(),
@@ -116,9 +127,10 @@ impl Tree {
     /// What belongs to every core: the controller, the timer, PSCI, and a UART to talk on.
     fn core(&self, fdt: &mut FdtWriter) -> FdtResult<()> {
         if let Some(name) = self.controller {
-            node(fdt, "intc@8000000", |fdt| {
+            let at = self.controller_at;
+            node(fdt, &format!("intc@{at:x}"), |fdt| {
                 fdt.property_string("compatible", name)?;
-                fdt.property_array_u64("reg", &[0x800_0000, 0x1_0000, 0x801_0000, 0x1_0000])?;
+                fdt.property_array_u64("reg", &[at, 0x1_0000, at + 0x1_0000, 0x1_0000])?;
                 fdt.property_null("interrupt-controller")?;
                 fdt.property_u32("#interrupt-cells", 3)?;
                 fdt.property_phandle(CONTROLLER)
@@ -128,14 +140,14 @@ impl Tree {
             node(fdt, "timer", |fdt| {
                 fdt.property_string("compatible", name)?;
                 // Secure, non-secure, virtual, hypervisor: private interrupts, level-triggered.
-                let lines = [1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4];
+                let lines = [1, 13, 4, 1, 14, 4, 1, self.timer_line, 4, 1, 10, 4];
                 fdt.property_array_u32("interrupts", &lines)
             })?;
         }
         if let Some(name) = self.psci {
             node(fdt, "psci", |fdt| {
                 fdt.property_string("compatible", name)?;
-                fdt.property_string("method", "hvc")
+                fdt.property_string("method", self.method)
             })?;
         }
         if let Some(name) = self.uart {
@@ -143,9 +155,9 @@ impl Tree {
                 fdt.property_string("compatible", "fixed-clock")?;
                 fdt.property_phandle(CLOCK)
             })?;
-            node(fdt, "serial@9000000", |fdt| {
+            node(fdt, &format!("serial@{:x}", self.uart_at), |fdt| {
                 fdt.property_string("compatible", name)?;
-                fdt.property_array_u64("reg", &[0x900_0000, 0x1000])?;
+                fdt.property_array_u64("reg", &[self.uart_at, 0x1000])?;
                 fdt.property_array_u32("interrupts", &[0, 1, 4])?;
                 fdt.property_array_u32("clocks", &[CLOCK, CLOCK])
             })?;

@@ -95,8 +95,7 @@ impl Table {
     pub(super) fn is_settled(&self, now: u64) -> bool {
         self.places.iter().filter(|place| place.phase == Phase::Leaving).all(|place| {
             let is_late = now.saturating_sub(place.since) > FAREWELL;
-            matches!(place.state(), State::FinWait2 | State::TimeWait | State::Closed)
-                || (is_late && place.unanswered() == 0)
+            place.is_over() || (is_late && place.unanswered() == 0)
         })
     }
 

@@ -79,6 +79,17 @@ impl Place {
         self.set.get::<tcp::Socket<'static>>(self.handle).send_queue()
     }
 
+    /// Whether the peer knows that there is no such connection, or that there will be none.
+    pub(super) fn is_over(&self) -> bool {
+        let socket = self.set.get::<tcp::Socket<'static>>(self.handle);
+        match socket.state() {
+            State::FinWait2 | State::TimeWait => true,
+            // One that was broken off has a peer until the reset has been sent.
+            State::Closed => socket.remote_endpoint().is_none(),
+            _ => false,
+        }
+    }
+
     pub(super) fn state(&self) -> State {
         self.set.get::<tcp::Socket<'static>>(self.handle).state()
     }
