@@ -11,6 +11,7 @@ extern crate elone_memory as _;
 pub mod address;
 #[cfg(target_os = "none")]
 pub mod arch;
+pub mod attempt;
 pub mod dma;
 #[cfg(not(target_os = "none"))]
 pub mod fake;

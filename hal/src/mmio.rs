@@ -14,6 +14,7 @@ mod lent;
 #[cfg(target_os = "none")]
 mod single;
 
+use crate::attempt::Absent;
 #[cfg(not(target_os = "none"))]
 use crate::fake::bus as single;
 
@@ -124,6 +125,31 @@ accessors! {
     "8" u8: read8 write8;
     "16" u16: read16 write16;
     "32" u32: read32 write32;
+}
+
+/// Writes the accessor for each width in which a device is looked at first.
+macro_rules! attempts {
+    ($($width:literal $type:ty: $attempt:ident;)*) => {
+        impl Window {
+            $(
+                #[doc = concat!("Reads the ", $width, "-bit register at `offset` (bytes) of a device")]
+                /// that may not be there. Only while no other exception is handled.
+                ///
+                /// # Errors
+                /// [`Absent`]: an external abort, or `offset` is none of a register.
+                pub fn $attempt(self, offset: usize) -> Result<$type, Absent> {
+                    let register = self.register::<{ size_of::<$type>() }>(offset).ok_or(Absent)?;
+                    // SAFETY: `register` found it in the window and aligned.
+                    unsafe { single::$attempt(register) }
+                }
+            )*
+        }
+    };
+}
+
+attempts! {
+    "8" u8: attempt8;
+    "32" u32: attempt32;
 }
 
 impl fmt::Debug for Window {

@@ -72,7 +72,8 @@ impl Interrupts {
         let controller = match &machine.interrupt_controller {
             None => return Err(BootError::NoInterruptController),
             Some(InterruptController::GicV2 { distributor, cpu_interface }) => {
-                let (at, windows) = (distributor.start(), (map(*distributor)?, map(*cpu_interface)?));
+                let (at, windows) =
+                    (distributor.start(), (map(*distributor)?, map(*cpu_interface)?));
                 look_for_v2(windows.0, windows.1)
                     .map_err(|Absent| BootError::NobodyAt("GICv2", at))?;
                 Controller::v2(windows.0, windows.1)

@@ -82,7 +82,7 @@ extern "C" fn elone_hal_exception(number: u64, frame: &mut Frame) {
         _ => Kind::SError,
     };
     let vector = Vector { origin, kind };
-    if !super::seal::landed(frame, vector) {
+    if !super::seal::landed(frame, vector) && !super::attempt::failed(frame, vector) {
         __elone_exception(frame, vector);
     }
 }

@@ -7,6 +7,7 @@ use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicRedistributor, Group};
 use arm_gic::{IntId, InterruptGroup, Trigger, UniqueMmioPointer};
 
+use crate::attempt::Absent;
 use crate::mmio::Window;
 
 /// Between "none" (0) and "all masked" (255), and the same for every line: nothing preempts.
@@ -26,6 +27,10 @@ const GICD_ITARGETSR: usize = 0x800;
 /// page, those of the interface to the core that are used here at its very start.
 const GICD_LENGTH: usize = 0x1000;
 const GICC_LENGTH: usize = 0x100;
+const GICD_TYPER: usize = 0x4;
+const GICD_IIDR: usize = 0x8;
+const GICC_CTLR: usize = 0x0;
+const PIDR2: usize = 0xffe8;
 const GICR_TYPER: usize = 0x8;
 const GICR_TYPER_AFFINITY: usize = 0xc;
 
@@ -38,6 +43,35 @@ pub struct RedistributorType {
     pub last: bool,
     /// How far the next one is, in bytes, where the device tree gives no stride.
     pub stride: u64,
+}
+
+/// Whether there is a GICv2 behind these windows.
+///
+/// # Errors
+/// [`Absent`]: of the one or the other nobody answers, or with nothing but zeros or ones.
+pub fn look_for_v2(distributor: Window, cpu_interface: Window) -> Result<(), Absent> {
+    let kind = distributor.attempt32(GICD_TYPER)?;
+    if kind == u32::MAX || kind | distributor.read32(GICD_IIDR) == 0 {
+        return Err(Absent);
+    }
+    match cpu_interface.attempt32(GICC_CTLR)? {
+        u32::MAX => Err(Absent),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a GICv3's distributor, or redistributor, behind this window, of 64 KiB or more:
+/// either says which architecture it is of (Arm IHI 0069, section 12.1.13).
+///
+/// # Errors
+/// [`Absent`].
+pub fn look_for_v3(frame: Window) -> Result<(), Absent> {
+    const ARCHITECTURES: core::ops::RangeInclusive<u32> = 3..=4;
+    if frame.length() <= PIDR2 {
+        return Ok(()); // it has too few registers to tell, which is complained of later
+    }
+    let architecture = frame.attempt32(PIDR2)? >> 4 & 0xf;
+    if ARCHITECTURES.contains(&architecture) { Ok(()) } else { Err(Absent) }
 }
 
 /// Reads what the redistributor behind `window` is. Needs its first 64 KiB mapped.

@@ -1,5 +1,6 @@
 //! The core itself: what exists only where Elone runs, on AArch64 at EL1.
 
+pub(crate) mod attempt;
 pub mod backtrace;
 pub mod core;
 pub mod entry;

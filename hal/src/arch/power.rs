@@ -1,6 +1,10 @@
 //! Calls to whoever is below: power (PSCI 1.1) and randomness (SMCCC 1.4).
 
+use core::fmt;
+
 use smccc::{Hvc, Smc, psci};
+
+use super::attempt;
 
 /// The instruction that reaches whoever is below. The device tree says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +13,50 @@ pub enum Conduit {
     Hvc,
     /// `smc`, answered at EL3 (or by a hypervisor that traps it).
     Smc,
+}
+
+impl fmt::Display for Conduit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hvc => "hvc",
+            Self::Smc => "smc",
+        })
+    }
+}
+
+/// Why a conduit is of no use. Do not use it: no call by it does anything, or none that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConduitError {
+    /// The instruction does not exist here: nobody is below.
+    Traps,
+    /// Whoever is below does not know PSCI, and says so with this.
+    Refuses(i32),
+}
+
+impl fmt::Display for ConduitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Traps => f.write_str("traps"),
+            Self::Refuses(answer) => {
+                write!(f, "is answered, but by nobody who knows PSCI ({answer})")
+            }
+        }
+    }
+}
+
+/// Tries a conduit with the one call that does no harm and that everybody answers who is called by
+/// PSCI 0.2 or later (PSCI 1.1, section 5.1.1).
+///
+/// # Errors
+/// See [`ConduitError`].
+pub fn try_out(conduit: Conduit) -> Result<(), ConduitError> {
+    const PSCI_VERSION: u32 = 0x8400_0000;
+    let answer = attempt::call(conduit, PSCI_VERSION).ok_or(ConduitError::Traps)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a call of 32 bits")]
+    match answer as i32 {
+        error @ ..=0 => Err(ConduitError::Refuses(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Powers the machine off. Returns only if that was refused.

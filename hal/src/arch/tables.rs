@@ -10,12 +10,14 @@ use core::ptr::NonNull;
 
 use heapless::Vec;
 
+use super::attempt;
 use super::entry::{self, Handoff};
 use super::places::{Places, UPPER, address, places};
 use super::slide::ROOT_TABLE;
 use super::translation::{Attributes, Tree, flush, to_usize};
 use super::unclaimed::Unclaimed;
 use crate::address::{PAGE, PhysicalRange};
+use crate::attempt::Absent;
 use crate::mmio::Window;
 use crate::observed::Observed;
 
@@ -37,10 +39,14 @@ unsafe extern "C" {
 pub enum MapError {
     /// It has a name already; a second one would be an alias.
     Mapped,
+    /// It lies in memory that has a name already as something else: the image, firmware's tables, RAM.
+    InMemory,
     /// The image has no more page tables: the machine has more than it was built for.
     OutOfTables,
     /// The range lies outside what the layout has room for.
     OutOfRange,
+    /// It was mapped, and nothing answers there.
+    Absent,
     /// Registers that do not start at a multiple of eight bytes: no device has such.
     Misaligned,
 }
@@ -49,8 +55,10 @@ impl core::fmt::Display for MapError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Mapped => "mapped already",
+            Self::InMemory => "lies in memory that has a use already",
             Self::OutOfTables => "no page table is left",
             Self::OutOfRange => "outside the address space",
+            Self::Absent => "nothing answers there",
             Self::Misaligned => "registers at an odd address",
         })
     }
@@ -112,14 +120,14 @@ impl Mapper {
     ///
     /// # Errors
     /// [`MapError::OutOfTables`], [`MapError::OutOfRange`], [`MapError::Misaligned`];
-    /// [`MapError::Mapped`] for a range that shares only some of its pages, or lies in memory.
+    /// [`MapError::Mapped`] for a range that shares only some of its pages; [`MapError::InMemory`].
     pub fn device(&mut self, range: PhysicalRange) -> Result<Window, MapError> {
         if !range.start().0.is_multiple_of(8) {
             return Err(MapError::Misaligned);
         }
         let pages = range.outer_pages().ok_or(MapError::OutOfRange)?;
         if self.memory.iter().any(|memory| memory.overlaps(&pages)) {
-            return Err(MapError::Mapped);
+            return Err(MapError::InMemory);
         }
         let known = self.devices.iter().find(|(mapped, _)| mapped.overlaps(&pages));
         let (mapped, seen) = match known {
@@ -148,7 +156,7 @@ impl Mapper {
     /// its pages, whole words of it. What shares its pages is seen through the same mapping.
     ///
     /// # Errors
-    /// As [`device`](Self::device).
+    /// As [`device`](Self::device); [`MapError::Absent`].
     pub fn observed(&mut self, range: PhysicalRange) -> Result<Observed, MapError> {
         if !range.start().0.is_multiple_of(8) {
             return Err(MapError::Misaligned);
@@ -168,6 +176,7 @@ impl Mapper {
                 let seen = self.next_firmware;
                 self.tree.map(seen, pages, Attributes::KERNEL_READ)?;
                 self.next_firmware += to_usize(pages.length())?;
+                Self::answers(seen)?;
                 self.memory.push(pages).map_err(|_| MapError::OutOfTables)?;
                 self.observed.push((pages, seen)).map_err(|_| MapError::OutOfTables)?;
                 (pages, seen)
@@ -183,7 +192,8 @@ impl Mapper {
     /// `start` first, then as much as `length` makes of them.
     ///
     /// # Errors
-    /// [`MapError::OutOfTables`], [`MapError::OutOfRange`], and what `length` returns.
+    /// [`MapError::OutOfTables`], [`MapError::OutOfRange`], [`MapError::InMemory`],
+    /// [`MapError::Absent`], and what `length` returns.
     pub fn firmware_with<E: From<MapError>>(
         &mut self,
         start: u64,
@@ -199,16 +209,17 @@ impl Mapper {
             |pages: &PhysicalRange| !self.memory.iter().any(|known| known.overlaps(pages));
         let mapped = pages(head)?;
         if !is_free(&mapped) {
-            return Err(MapError::Mapped.into());
+            return Err(MapError::InMemory.into());
         }
         self.tree.map(seen, mapped, Attributes::KERNEL_READ)?;
+        Self::answers(seen)?;
         let first = (seen + to_usize(start - mapped.start().0)?) as *const u8;
         // SAFETY: mapped read-only just now, for good, and by no other name.
         let length = length(unsafe { core::slice::from_raw_parts(first, head) })?;
 
         let all = pages(length)?;
         if !is_free(&all) {
-            return Err(MapError::Mapped.into());
+            return Err(MapError::InMemory.into());
         }
         if let Some(more) = all.length().checked_sub(mapped.length()).filter(|more| *more > 0) {
             let rest = PhysicalRange::new(mapped.end().0, more).ok_or(MapError::OutOfRange)?;
@@ -233,7 +244,9 @@ impl Mapper {
     /// # Errors
     /// [`MapError::Mapped`] if there is anything in it that has a name already: the image, firmware's
     /// tables, RAM or a device's registers. [`MapError::Misaligned`], [`MapError::OutOfTables`],
-    /// [`MapError::OutOfRange`] for RAM more than 256 GiB above the first, or that has no place.
+    /// [`MapError::OutOfRange`] for RAM more than 256 GiB above the first, or that has no place;
+    /// [`MapError::Absent`] for RAM of which the first or the last page is not there, as far as that can
+    /// be asked.
     pub fn ram(&mut self, range: PhysicalRange) -> Result<Unclaimed, MapError> {
         if !(range.start().0 | range.length()).is_multiple_of(PAGE as u64) {
             return Err(MapError::Misaligned);
@@ -257,6 +270,12 @@ impl Mapper {
         self.memory.push(range).map_err(|_| MapError::OutOfTables)?;
         let seen = to_usize(place + offset)?;
         self.tree.map(seen, range, places().features.heap(Attributes::kernel_write()))?;
+        // Where memory has tags, those of an earlier life would be a fault of their own.
+        let last = range.length().checked_sub(PAGE as u64);
+        if let Some(last) = last.filter(|_| !places().features.has_tags()) {
+            Self::answers(seen)?;
+            Self::answers(seen + to_usize(last)?)?;
+        }
         let start = NonNull::new(seen as *mut u8).ok_or(MapError::OutOfRange)?;
         // SAFETY: whole pages, mapped writable just now, and by one name, as nothing that was mapped
         // before overlaps them. Only who holds the memory can have that changed (`move_to_buffers`).
@@ -292,5 +311,12 @@ impl Mapper {
     pub(super) fn offsets(&self) -> [u64; 2] {
         let (base, place) = self.ram.unwrap_or_default();
         [self.image_offset, place.wrapping_sub(base)]
+    }
+
+    /// Whether anybody answers in the page that is seen at `seen`, which was just mapped.
+    fn answers(seen: usize) -> Result<(), MapError> {
+        let page = NonNull::new(seen as *mut u8).ok_or(MapError::OutOfRange)?;
+        // SAFETY: mapped just now, and the first of a page is aligned.
+        unsafe { attempt::load32(page) }.map(drop).map_err(|Absent| MapError::Absent)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::attempt::Absent;
 use crate::mmio::Window;
 
 /// How wide an access is.
@@ -51,6 +52,31 @@ pub fn place<T: Registers + 'static>(device: &Arc<Mutex<T>>, length: usize) -> W
     unsafe { Window::new(base, length) }
 }
 
+/// A window in which no device is, for the first look at it.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn nobody(length: usize) -> Window {
+    /// Below all devices.
+    const NOWHERE: usize = FIRST / 2;
+    let base = NonNull::new(std::ptr::without_provenance_mut(NOWHERE)).expect("not at zero");
+    // SAFETY: on the host a window is only a name.
+    unsafe { Window::new(base, length) }
+}
+
+/// What some monitors have where no device is: every read gives the same, and no write does anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing(pub u32);
+
+impl Registers for Nothing {
+    fn read(&mut self, _offset: usize, _width: Width) -> u32 {
+        self.0
+    }
+
+    fn write(&mut self, _offset: usize, _width: Width, _value: u32) {}
+}
+
 /// Locks, whatever happened to whoever held the lock before.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -58,12 +84,27 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Finds the device at an address, and the offset in it.
 fn find(register: NonNull<u8>) -> (Shared, usize) {
+    look(register).expect("nothing there on the fake bus")
+}
+
+/// Finds the device at an address, if there is one, and the offset in it.
+fn look(register: NonNull<u8>) -> Option<(Shared, usize)> {
     let address = register.addr().get();
     let devices = lock(&DEVICES);
-    let (start, (length, device)) =
-        devices.range(..=address).next_back().expect("no device on the fake bus");
-    assert!(address < start + length, "nothing at {address:#x} on the fake bus");
-    (device.clone(), address - start)
+    let (start, (length, device)) = devices.range(..=address).next_back()?;
+    (address < start + length).then(|| (device.clone(), address - start))
+}
+
+pub(crate) unsafe fn attempt8(register: NonNull<u8>) -> Result<u8, Absent> {
+    look(register).ok_or(Absent)?;
+    // SAFETY: on the host nothing is asked of the address.
+    Ok(unsafe { read8(register) })
+}
+
+pub(crate) unsafe fn attempt32(register: NonNull<u8>) -> Result<u32, Absent> {
+    look(register).ok_or(Absent)?;
+    // SAFETY: as above.
+    Ok(unsafe { read32(register) })
 }
 
 /// Writes a pair of accessors for each width.

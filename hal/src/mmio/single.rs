@@ -5,9 +5,14 @@
 //!
 //! None of them says `nomem`, so the compiler keeps them in order with every other memory access.
 //! The order in which the *bus* sees normal memory and device registers is the caller's barrier.
+//!
+//! The first look at a device, which may not be there, is a function of its own: see
+//! [`crate::attempt`].
 
 use core::arch::asm;
 use core::ptr::NonNull;
+
+pub(super) use crate::arch::attempt::{load8 as attempt8, load32 as attempt32};
 
 /// One instruction, and the note of it.
 macro_rules! noted {

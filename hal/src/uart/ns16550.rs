@@ -1,6 +1,7 @@
 //! 16550 and compatible, after the PC16550D data sheet (National Semiconductor, 1995), section 8.
 
 use super::{FIFO, Received};
+use crate::attempt::Absent;
 use crate::mmio::Window;
 
 /// Registers, by the data sheet's names, counted as it counts them (table I).
@@ -46,6 +47,24 @@ pub struct Ns16550 {
 }
 
 impl Ns16550 {
+    /// As [`start`](Self::start), of a port that somebody says is there.
+    ///
+    /// # Errors
+    /// [`Absent`]: nobody answers, or with nothing but zeros or ones. No port is at once without room
+    /// and without anything to send, and set up for words of five bits besides.
+    pub fn find(registers: Window, shift: u32, width: RegisterWidth) -> Result<Self, Absent> {
+        let offset = LSR << shift;
+        let status = match width {
+            RegisterWidth::Bits8 => registers.attempt8(offset)?,
+            RegisterWidth::Bits32 => (registers.attempt32(offset)? & 0xff) as u8,
+        };
+        let port = Self { registers, shift, width, depth: 1 };
+        if status == u8::MAX || status | port.read(IIR) | port.read(LCR) == 0 {
+            return Err(Absent);
+        }
+        Ok(Self::start(registers, shift, width))
+    }
+
     /// Takes the port over as firmware left it, and enables its FIFOs where it has any. `shift` is
     /// the device tree's `reg-shift`: registers are `1 << shift` bytes apart.
     #[must_use]

@@ -1,6 +1,7 @@
 //! PrimeCell UART (PL011), after its Technical Reference Manual (Arm DDI 0183G), chapter 3.
 
 use super::{FIFO, Received};
+use crate::attempt::Absent;
 use crate::mmio::Window;
 
 /// Registers, by the manual's names (table 3-1).
@@ -9,6 +10,10 @@ const UARTFR: usize = 0x018;
 const UARTLCR_H: usize = 0x02c;
 const UARTCR: usize = 0x030;
 const UARTIMSC: usize = 0x038;
+
+/// "PrimeCell identification" (section 3.3.19): a byte of it in each of four registers from here on.
+const UARTPCELLID: usize = 0xff0;
+const PRIMECELL: [u32; 4] = [0x0d, 0xf0, 0x05, 0xb1];
 
 /// Flags: the receive FIFO is empty, the transmit FIFO is full, or empty (section 3.3.3).
 const RXFE: u32 = 1 << 4;
@@ -39,6 +44,32 @@ pub struct Pl011 {
 }
 
 impl Pl011 {
+    /// As [`start`](Self::start), of a port that somebody says is there.
+    ///
+    /// # Errors
+    /// [`Absent`]: nobody answers, or with nothing but zeros or ones. No port is disabled with its
+    /// transmitter neither empty nor full.
+    pub fn find(registers: Window) -> Result<Self, Absent> {
+        let flags = registers.attempt32(UARTFR)?;
+        if flags == u32::MAX || flags | registers.read32(UARTCR) == 0 {
+            return Err(Absent);
+        }
+        Ok(Self::start(registers))
+    }
+
+    /// As [`start`](Self::start), of a port of which it is only guessed that it is there.
+    ///
+    /// # Errors
+    /// [`Absent`]: nobody answers, or whoever does is no PrimeCell.
+    pub fn guess(registers: Window) -> Result<Self, Absent> {
+        for (place, expected) in (0..).zip(PRIMECELL) {
+            if registers.attempt32(UARTPCELLID + 4 * place)? & 0xff != expected {
+                return Err(Absent);
+            }
+        }
+        Ok(Self::start(registers))
+    }
+
     /// Takes the port over as firmware left it, or enables it where nobody has.
     #[must_use]
     pub fn start(registers: Window) -> Self {

@@ -3,12 +3,15 @@
 use core::fmt;
 
 use super::{DeviceId, Features};
+use crate::attempt::Absent;
 use crate::dma::DmaError;
 
 /// Why a device could not be taken over, or not again. Where the device had been touched, it is
 /// marked FAILED. Do without it in every case; the variants say whom to tell what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeError {
+    /// Nothing answers at the slot's address, or only with zeros or ones: the device tree is wrong.
+    Absent(Absent),
     /// The window is shorter than the registers: the device tree is wrong.
     WindowTooSmall,
     /// The window does not start with virtio's magic value but this: the device tree is wrong.
@@ -35,6 +38,12 @@ pub enum ProbeError {
     Memory(DmaError),
 }
 
+impl From<Absent> for ProbeError {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
+    }
+}
+
 impl From<DmaError> for ProbeError {
     fn from(error: DmaError) -> Self {
         Self::Memory(error)
@@ -44,6 +53,7 @@ impl From<DmaError> for ProbeError {
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Absent(absent) => absent.fmt(f),
             Self::WindowTooSmall => f.write_str("window shorter than virtio's registers"),
             Self::NotVirtio(magic) => write!(f, "no virtio device: magic value {magic:#x}"),
             Self::UnknownVersion(version) => write!(f, "unknown transport version {version}"),

@@ -73,6 +73,8 @@ pub struct Queue<const CHAINS: usize, const PARTS: usize> {
     lengths: Lengths,
     event_index: bool,
     armed: bool,
+    /// How many completions may pass without an interrupt, while armed.
+    skipped: u16,
     slots: [Slot; CHAINS],
     /// The first free slot.
     free: u16,
@@ -95,6 +97,7 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
             lengths,
             event_index: features.contains(Features::EVENT_INDEX),
             armed: false,
+            skipped: 0,
             slots: [Slot::FREE; CHAINS],
             free: 0,
             added: NONE,

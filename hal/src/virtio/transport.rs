@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::registers::{DEVICE_ID, MAGIC, MAGIC_VALUE, VERSION};
 use super::{ProbeError, Setup, registers};
+use crate::attempt::{Absent, is_nobodys};
 use crate::mmio::Window;
 
 /// What kind of device it is (virtio 1.2, section 5).
@@ -54,12 +55,16 @@ impl Transport {
     /// Looks into a slot; `None` if it is empty. Only reads, so it may be any device's slot.
     ///
     /// # Errors
-    /// [`ProbeError::WindowTooSmall`], [`ProbeError::NotVirtio`], [`ProbeError::UnknownVersion`].
+    /// [`ProbeError::WindowTooSmall`], [`ProbeError::Absent`], [`ProbeError::NotVirtio`],
+    /// [`ProbeError::UnknownVersion`].
     pub fn open(window: Window) -> Result<Option<Self>, ProbeError> {
         if window.length() < registers::CONFIG {
             return Err(ProbeError::WindowTooSmall);
         }
-        let magic = window.read32(MAGIC_VALUE);
+        let magic = window.attempt32(MAGIC_VALUE)?;
+        if is_nobodys(magic) {
+            return Err(Absent.into());
+        }
         if magic != MAGIC {
             return Err(ProbeError::NotVirtio(magic));
         }

@@ -172,7 +172,30 @@ fn a_completion_just_before_arming_is_not_slept_over() {
         let chain = rig.device.lock().pop(0).expect("published");
         rig.device.lock().push(0, chain.head, 0);
         assert_eq!(rig.device.lock().interrupts, 0, "not armed, so not interrupted");
+        assert!(!rig.queue.is_overdue(), "nobody has asked for an interrupt");
         assert!(rig.queue.arm(), "arming tells of it");
+        assert!(rig.queue.is_overdue());
+    }
+}
+
+/// As where an interrupt is lost: what it would have told of can be seen without it.
+#[test]
+fn what_an_interrupt_was_asked_for_can_be_looked_for() {
+    for variant in variants() {
+        let mut rig: Rig<4, 1> = rig(variant, 4, Tables::Never);
+        for token in 0..3 {
+            rig.queue.add([], [rig.span], token).expect("room");
+        }
+        rig.publish();
+        assert!(!rig.queue.arm_after(1));
+        let counts = variant.1 & EVENT_INDEX != 0;
+        for done in 1..=2 {
+            let chain = rig.device.lock().pop(0).expect("published");
+            rig.device.lock().push(0, chain.head, 0);
+            assert_eq!(rig.queue.is_overdue(), done > u32::from(counts), "{done}");
+        }
+        assert!(rig.queue.take().expect("honest").is_some());
+        assert!(!rig.queue.is_overdue(), "who takes is awake");
     }
 }
 

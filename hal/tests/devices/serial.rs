@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use elone_hal::attempt::Absent;
 use elone_hal::fake::bus::{self, Width};
 use elone_hal::fake::{clock, serial};
+use elone_hal::mmio::Window;
 use elone_hal::rtc::Pl031;
 use elone_hal::uart::Received::{self, Byte};
 use elone_hal::uart::{Ns16550, Pl011, RegisterWidth, Uart};
@@ -116,4 +118,55 @@ fn the_clock_runs_and_tells_the_date() {
     let driver = Pl031::start(bus::place(&clock, 0x1000));
     assert!(bus::lock(&clock).running);
     assert_eq!(driver.date(), Ok(1_795_000_000_000_000_000));
+}
+
+/// Where no device is: nobody answers, or everything reads as zeros or ones.
+fn nowhere() -> [Window; 3] {
+    let all = |value| bus::place(&Arc::new(Mutex::new(bus::Nothing(value))), 0x1000);
+    [bus::nobody(0x1000), all(0), all(u32::MAX)]
+}
+
+#[test]
+fn a_port_that_is_not_there_is_told_and_not_written_to() {
+    for window in nowhere() {
+        assert_eq!(Pl011::find(window).err(), Some(Absent));
+        assert_eq!(Pl011::guess(window).err(), Some(Absent));
+        for width in [RegisterWidth::Bits8, RegisterWidth::Bits32] {
+            assert_eq!(Ns16550::find(window, 2, width).err(), Some(Absent));
+        }
+    }
+    let too_short = bus::nobody(0x10);
+    assert_eq!(Pl011::find(too_short).err(), Some(Absent), "there is no such register");
+}
+
+#[test]
+fn a_port_that_is_there_is_found_whatever_firmware_has_left() {
+    for (control, stuck) in [(0, false), (1, false), (0x301, true)] {
+        let port = serial::Pl011 { control, stuck, ..serial::Pl011::default() };
+        let port = Arc::new(Mutex::new(port));
+        let window = bus::place(&port, 0x1000);
+        assert!(Pl011::find(window).is_ok() && Pl011::guess(window).is_ok());
+        assert_eq!(bus::lock(&port).control & 0x301, 0x301, "it is enabled");
+    }
+    for (shift, width, stuck) in [(0, Width::Bits8, false), (2, Width::Bits32, true)] {
+        let port = serial::Ns16550 { stuck, ..serial::Ns16550::new(shift, width) };
+        let by = if shift == 0 { RegisterWidth::Bits8 } else { RegisterWidth::Bits32 };
+        assert!(Ns16550::find(bus::place(&Arc::new(Mutex::new(port)), 0x100), shift, by).is_ok());
+    }
+}
+
+#[test]
+fn a_guess_is_not_taken_for_a_port_that_is_something_else() {
+    let memory = bus::place(&Arc::new(Mutex::new(bus::Nothing(0x90))), 0x1000);
+    assert_eq!(Pl011::guess(memory).err(), Some(Absent));
+}
+
+#[test]
+fn the_first_look_gives_what_there_is() {
+    let clock = Arc::new(Mutex::new(clock::Pl031 { seconds: 5, running: true }));
+    let window = bus::place(&clock, 0x1000);
+    assert_eq!(window.attempt32(0), Ok(5));
+    assert_eq!(window.attempt32(2), Err(Absent), "no register is there");
+    assert_eq!(window.attempt32(0x1000), Err(Absent));
+    assert_eq!(bus::nobody(0x10).attempt8(0), Err(Absent));
 }

@@ -1,6 +1,8 @@
 //! Finding a device and taking it over.
 
+use elone_hal::attempt::Absent;
 use elone_hal::dma::DmaError;
+use elone_hal::fake::bus;
 use elone_hal::fake::virtio::Virtio;
 use elone_hal::mmio::Window;
 use elone_hal::virtio::blk::Blk;
@@ -27,6 +29,8 @@ fn an_empty_slot_is_no_device_and_no_error() {
 fn what_is_no_virtio_device_is_named_and_not_written_to() {
     for (magic, version, error) in [
         (0x1234, MODERN, ProbeError::NotVirtio(0x1234)),
+        (0, MODERN, ProbeError::Absent(Absent)),
+        (u32::MAX, MODERN, ProbeError::Absent(Absent)),
         (0x7472_6976, 3, ProbeError::UnknownVersion(3)),
     ] {
         let mut device = source(version);
@@ -35,6 +39,13 @@ fn what_is_no_virtio_device_is_named_and_not_written_to() {
         assert_eq!(Transport::open(window).expect_err("no device"), error);
         assert!(device.lock().expect("alive").accesses <= 3);
     }
+}
+
+#[test]
+fn a_slot_where_nobody_answers_is_told() {
+    let absent = Transport::open(bus::nobody(0x200)).expect_err("nobody");
+    assert_eq!(absent, ProbeError::Absent(Absent));
+    assert_eq!(absent.to_string(), "nothing answers there");
 }
 
 #[test]

@@ -125,6 +125,12 @@ impl Blk {
     pub fn arm(&mut self) -> bool {
         self.live.working().is_ok() && (self.queue.arm() || self.finished != 0)
     }
+
+    /// Whether there is what an interrupt was asked for ([`arm`](Self::arm)).
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.queue.is_overdue()
+    }
 }
 
 /// A buffer's bit; none for a number that no buffer has.

@@ -137,4 +137,10 @@ impl Net {
         let left = wanted && self.transmit.arm_after(sending / 2);
         self.receive.arm() || left
     }
+
+    /// Whether there is what an interrupt was asked for ([`arm`](Self::arm)).
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.receive.is_overdue() || self.transmit.is_overdue()
+    }
 }

@@ -43,14 +43,21 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
     /// them. There should be more than that in flight.
     pub fn arm_after(&mut self, skipped: u16) -> bool {
         self.armed = true;
+        self.skipped = if self.event_index { skipped } else { 0 };
         if self.event_index {
             self.set_used_event(self.taken.wrapping_add(skipped));
         } else {
             self.rings.available.store(FLAGS, 0);
         }
         fence(Ordering::SeqCst); // the wish before the look at whether it came too late (2.7.7.1)
-        let waiting = self.rings.used.load(INDEX).wrapping_sub(self.taken);
-        waiting > if self.event_index { skipped } else { 0 }
+        self.is_overdue()
+    }
+
+    /// Whether there is what an interrupt was asked for, by [`arm`](Self::arm): one has come, is about
+    /// to, or never will.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.armed && self.rings.used.load(INDEX).wrapping_sub(self.taken) > self.skipped
     }
 
     /// Asks for no more interrupts. One that is under way may still come; and where the device
