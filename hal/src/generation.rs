@@ -20,6 +20,13 @@ impl Generation {
         if memory.words() < 2 { None } else { Some(Self { memory }) }
     }
 
+    /// Whether this is an identifier. What is read where nobody has put one says nothing, and will not
+    /// be another after a restore.
+    #[must_use]
+    pub const fn is_one(words: [u64; 2]) -> bool {
+        !matches!(words, [0, 0] | [u64::MAX, u64::MAX])
+    }
+
     /// The identifier at this moment. It is changed while the machine stands still.
     #[must_use]
     pub fn now(self) -> [u64; 2] {

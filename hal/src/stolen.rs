@@ -9,6 +9,14 @@ pub const LENGTH: u64 = 64;
 const REVISION_AND_ATTRIBUTES: usize = 0;
 const STOLEN_TIME: usize = 1;
 
+/// Where the structure is, by the hypervisor's `answer` (section 3.2.2). `None` for an error, which
+/// is negative, and for what is not aligned as it has to be. That is also what finds the errors of a
+/// hypervisor that answers in 32 bits: -1 to -3. Their sign is not, as memory may be at 2 GiB.
+#[must_use]
+pub const fn address(answer: u64) -> Option<u64> {
+    if answer.cast_signed() >= 0 && answer.is_multiple_of(LENGTH) { Some(answer) } else { None }
+}
+
 /// The structure of one core.
 #[derive(Clone, Copy, Debug)]
 pub struct StolenTime {
@@ -35,6 +43,20 @@ mod tests {
     use super::*;
     use std::boxed::Box;
     use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn an_error_is_no_address() {
+        for place in [0x4000_0040, 0x8000_0000, 0xffff_ffc0, 0x80_8000_0000] {
+            assert_eq!(address(place), Some(place), "{place:#x}");
+        }
+        for error in [-1_i32, -2, -3] {
+            let (narrow, wide) = (error.cast_unsigned(), i64::from(error).cast_unsigned());
+            assert_eq!((address(narrow.into()), address(wide)), (None, None), "{error}");
+        }
+        for crooked in [0x4000_0001, 0x4000_0008, 0x4000_0020, u64::MAX << 6] {
+            assert_eq!(address(crooked), None, "{crooked:#x}");
+        }
+    }
 
     #[test]
     fn the_time_is_what_the_other_side_says() {

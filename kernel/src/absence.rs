@@ -9,8 +9,9 @@
 //! Where there is neither, a restore cannot be told from a pause. Then every jump of the wall clock
 //! counts as one, and what is restored within two seconds is not noticed at all.
 //!
-//! What is in memory is looked at before each output of the generator; the clock at most once a
-//! second, when the application comes to wait or asks for the date, and where it has to serve for
+//! What is in memory is looked at before each output of the generator, and whenever the application
+//! comes to wait or has waited: what it draws by keys of its own it draws by new ones. The clock is
+//! looked at once a second at most, then or when it asks for the date, and where it has to serve for
 //! the generator, before an output, at most once a millisecond. An idle machine is not woken for it.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,11 +86,14 @@ pub(crate) fn sift(
     entropy: &Mutex<Entropy>,
 ) -> Events {
     let is_notified = happened.contains(Events::RESTORED);
-    if !is_notified && now.0 < NEXT.load(Ordering::Relaxed) {
+    let mark = SIGNS.lock().compare();
+    let is_due = is_notified || mark == Some(Mark::Other);
+    if !is_due && now.0 < NEXT.load(Ordering::Relaxed) {
         return happened;
     }
     NEXT.store(now.0.saturating_add(OFTEN.0), Ordering::Relaxed);
-    look(if is_notified { Occasion::Notified } else { Occasion::Passing }, clock, entropy);
+    let occasion = if is_notified { Occasion::Notified } else { Occasion::Passing };
+    answer(occasion, mark, clock, entropy);
     let others = Events(happened.0 & !Events::RESTORED.0);
     if UNTOLD.swap(false, Ordering::Relaxed) { others.with(Events::RESTORED) } else { others }
 }
@@ -98,6 +102,16 @@ pub(crate) fn sift(
 /// when this returns. Returns whether there is something to tell the application.
 pub(crate) fn look(occasion: Occasion, clock: &Clock, entropy: &Mutex<Entropy>) -> bool {
     let mark = SIGNS.lock().compare();
+    answer(occasion, mark, clock, entropy)
+}
+
+/// Does what follows from what the signs say.
+fn answer(
+    occasion: Occasion,
+    mark: Option<Mark>,
+    clock: &Clock,
+    entropy: &Mutex<Entropy>,
+) -> bool {
     let age = match (occasion, mark) {
         (Occasion::Notified, _) | (_, Some(Mark::Other)) => Nanoseconds(0),
         (Occasion::Output, None) => VERY_OFTEN,
@@ -135,21 +149,22 @@ enum Mark {
 }
 
 impl Signs {
-    /// Compares the signs with what they were, and notes what they are now; `None` if there are none.
+    /// Compares the signs with what they were, and notes what they are now; `None` if nothing is
+    /// another that promises to be after a restore.
     fn compare(&mut self) -> Option<Mark> {
         let mut mark = None;
-        let mut note = |is_other: bool| match (is_other, mark) {
+        let mut note = |is_other: bool, is_promised: bool| match (is_other, mark) {
             (true, _) => mark = Some(Mark::Other),
-            (false, None) => mark = Some(Mark::Same),
-            (false, Some(_)) => {}
+            (false, None) if is_promised => mark = Some(Mark::Same),
+            (false, _) => {}
         };
         if let Some((generation, last)) = &mut self.generation {
             let now = generation.now();
-            note(core::mem::replace(last, now) != now);
+            note(core::mem::replace(last, now) != now, Generation::is_one(now));
         }
         if let Some((clock, last)) = &mut self.vmclock {
             let now = clock.marks();
-            note(core::mem::replace(last, now) != now);
+            note(core::mem::replace(last, now) != now, clock.tells_of_restores());
         }
         mark
     }

@@ -1,9 +1,9 @@
 //! Who knows the date on this machine, the best first: the hypervisor's clock in memory (vmclock),
 //! its call (KVM's PTP), a chip or what a monitor shows as one (PL031, MC146818).
 //!
-//! Who says nonsense at the boot is said to, and not asked again. Who does so later is asked again
-//! each time, and complained of once: a hypervisor's clock may be out of order for a while after the
-//! machine was moved.
+//! Who says nonsense at the boot is said to, and not asked again. Who does so later is complained of
+//! once, and asked again after a while: a hypervisor's clock may be out of order for some time after
+//! the machine was moved.
 
 use elone_gate::{Hypervisor, Nanoseconds};
 use elone_hal::arch::hypervisor::Services;
@@ -16,6 +16,7 @@ use crate::calendar::{Reading, Step};
 use crate::hypervisor;
 use crate::machine::{Machine, Rtc};
 use crate::memory::Memory;
+use crate::silence::Silence;
 
 /// How many there can be: one of each kind.
 const MOST: usize = 3;
@@ -29,8 +30,8 @@ pub(crate) struct Sources(Vec<Asked, MOST>);
 #[derive(Debug)]
 struct Asked {
     source: Source,
-    /// It was complained of, and has not known the date since.
-    is_silent: bool,
+    /// Since it could not say the date, if so; it was complained of then.
+    silence: Silence,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +67,7 @@ pub(crate) fn find(machine: &Machine, memory: &mut Memory) -> Sources {
     let mut sources = Vec::new();
     for source in [vmclock, kvm, chip].into_iter().flatten() {
         match source.read() {
-            Ok(_) => drop(sources.push(Asked { source, is_silent: false })), // there is room
+            Ok(_) => drop(sources.push(Asked { source, silence: Silence::default() })), // there is room
             // Some monitors offer no date here, but other things; so nobody is to blame.
             Err(Doubt::Unreliable) if matches!(source, Source::VmClock(_) | Source::Kvm(_)) => {
                 log::debug!("{}: {}", source.name(), Doubt::Unreliable);
@@ -102,13 +103,15 @@ impl Sources {
 
     /// What the best one that knows the date says; `time` tells the machine's own time by the counter.
     pub(crate) fn read(&mut self, time: impl Fn(u64) -> Nanoseconds) -> Option<Reading> {
-        self.0.iter_mut().find_map(|Asked { source, is_silent }| match source.read() {
+        let now = time(timer::ticks());
+        let mut asked = self.0.iter_mut().filter(|asked| asked.silence.is_over(now));
+        asked.find_map(|Asked { source, silence }| match source.read() {
             Ok((date, ticks, step)) => {
-                *is_silent = false;
+                silence.end();
                 Some(Reading { date, at: time(ticks), step })
             }
             Err(doubt) => {
-                if !core::mem::replace(is_silent, true) {
+                if silence.keep(now) {
                     log::warn!("{}: {doubt}; it was asked for the date", source.name());
                 }
                 None

@@ -285,11 +285,7 @@ impl Gate for Kernel {
         };
         let events = if ready.is_empty() {
             let events = platform.sleep(deadline);
-            if events.contains(Events::RESTORED) {
-                absence::sift(events, platform.clock.now(), &platform.clock, platform.entropy)
-            } else {
-                events
-            }
+            absence::sift(events, platform.clock.now(), &platform.clock, platform.entropy)
         } else {
             integrity::compare_some(now);
             ready

@@ -94,11 +94,16 @@ impl Entropy {
     /// `generation` and the time, is mixed in as well: where there is no other source, it is all.
     pub(crate) fn begin_again(&mut self, generation: [u64; 2], clock: &Clock) {
         let Self { generator, device } = self;
+        let mut is_alone = device.is_none();
         generator.absorb(|pool| {
             generation.into_iter().for_each(|word| pool.stir(word));
             pool.stir(clock.date().map_or(0, |date| date.0));
             core_and_firmware(pool);
+            is_alone &= pool.sources().is_empty();
         });
+        if is_alone {
+            log::warn!("entropy: only the time tells this machine from another copy of it");
+        }
         // The first answer may be one that came before: then the others have it, too.
         (0..2).for_each(|_| ask(device, generator, clock));
         log::debug!("entropy: {}", generator.sources());

@@ -9,6 +9,7 @@
 use smccc::{Hvc, Smc, psci};
 
 use super::power::Conduit;
+use crate::stolen;
 
 const SMCCC_VERSION: u32 = 0x8000_0000;
 const ARCH_FEATURES: u32 = 0x8000_0001;
@@ -89,9 +90,10 @@ impl Services {
         if !has(self.call(ARCH_FEATURES, PV_TIME_FEATURES)[0]) {
             return None;
         }
-        let is_success = |answer: u64| answer.cast_signed() >= 0;
+        // Some answer in 32 bits whatever the call; success is 0.
         let known = self.call64(PV_TIME_FEATURES, PV_TIME_ST.into());
-        is_success(known).then(|| self.call64(PV_TIME_ST, 0)).filter(|answer| is_success(*answer))
+        let is_known = known.cast_signed() >= 0 && has(known as u32);
+        is_known.then(|| self.call64(PV_TIME_ST, 0)).and_then(stolen::address)
     }
 
     fn call(self, function: u32, argument: u32) -> [u32; 4] {

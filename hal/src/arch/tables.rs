@@ -170,14 +170,17 @@ impl Mapper {
                 if self.memory.iter().chain(devices).any(|other| other.overlaps(&pages)) {
                     return Err(MapError::Mapped);
                 }
-                if self.observed.is_full() || TABLES_A_RANGE > self.tree.left() {
+                // By the page, as devices are.
+                let tables = TABLES_A_RANGE + to_usize(pages.length() >> 21)?;
+                if self.observed.is_full() || tables > self.tree.left() {
                     return Err(MapError::OutOfTables);
                 }
+                // From here on it has a name, whatever it turns out to be: it must get no other.
+                self.memory.push(pages).map_err(|_| MapError::OutOfTables)?;
                 let seen = self.next_firmware;
                 self.tree.map(seen, pages, Attributes::KERNEL_READ)?;
                 self.next_firmware += to_usize(pages.length())?;
                 Self::answers(seen)?;
-                self.memory.push(pages).map_err(|_| MapError::OutOfTables)?;
                 self.observed.push((pages, seen)).map_err(|_| MapError::OutOfTables)?;
                 (pages, seen)
             }

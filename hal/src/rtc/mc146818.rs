@@ -38,9 +38,13 @@ const VALID: u8 = 1 << 7;
 /// In an hour that counts to 12: the second half of the day.
 const AFTERNOON: u8 = 1 << 7;
 
-/// How often to look again for a moment in which nothing is updated. An update takes 2 ms at most,
-/// and a look at an emulated chip a microsecond at least.
-const LOOKS: u32 = 20_000;
+/// How often to look for a moment in which nothing is updated. Emulators show an update for 244 µs,
+/// and a look is two exits to one, of some microseconds each: so many looks are longer than that, and
+/// a chip that is stuck costs some milliseconds.
+const LOOKS: u32 = 250;
+/// How often to read all of it. The bytes change once a second, so the third time is the last that
+/// could be needed.
+const READINGS: u32 = 4;
 
 /// An MC146818.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +82,10 @@ impl Mc146818 {
             return Err(Doubt::Unreliable);
         }
         let mut last = None;
-        for _ in 0..LOOKS {
-            if self.byte(A) & UPDATE_IN_PROGRESS != 0 {
-                continue;
+        let mut looks = 0..LOOKS;
+        for _ in 0..READINGS {
+            if !looks.any(|_| self.byte(A) & UPDATE_IN_PROGRESS == 0) {
+                break;
             }
             // An update may have begun meanwhile, so twice the same is the proof that none has.
             let bytes = self.bytes();
@@ -148,7 +153,7 @@ impl Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::bus::place;
+    use crate::fake::bus::{Registers, Width, place};
     use crate::fake::clock::Mc146818 as Fake;
     use std::sync::{Arc, Mutex};
     use std::vec::Vec;
@@ -249,7 +254,39 @@ mod tests {
             with(&[(SECONDS, 0), (MINUTES, 0), (HOURS, 0), (DAY, 1), (MONTH, 8)]);
         fake.lock().expect("as above").reads_until_next = 6;
         assert_eq!(chip.date(), Ok((SECONDS_SINCE_1970 + 2) * 1_000_000_000));
-        set(&[(A, UPDATE_IN_PROGRESS)]);
-        assert_eq!(chip.date(), Err(Doubt::NeverStill));
+    }
+
+    /// A chip that is stuck: it says so in register A, or its seconds run.
+    #[derive(Debug)]
+    struct Stuck {
+        a: u8,
+        index: u32,
+        reads: u32,
+    }
+
+    impl Registers for Stuck {
+        fn read(&mut self, _offset: usize, _width: Width) -> u32 {
+            self.reads += 1;
+            match u8::try_from(self.index).expect("a byte's number") {
+                A => self.a.into(),
+                D => VALID.into(),
+                SECONDS => self.reads % 60,
+                _ => 1,
+            }
+        }
+
+        fn write(&mut self, _offset: usize, _width: Width, value: u32) {
+            self.index = value;
+        }
+    }
+
+    #[test]
+    fn a_stuck_chip_is_given_up_soon() {
+        for a in [UPDATE_IN_PROGRESS, 0] {
+            let stuck = Arc::new(Mutex::new(Stuck { a, index: 0, reads: 0 }));
+            assert_eq!(Mc146818::new(place(&stuck, 2)).date(), Err(Doubt::NeverStill), "{a:#x}");
+            let reads = stuck.lock().expect("nobody panics with it").reads;
+            assert!(reads < 300, "{a:#x}: read {reads} times, at two exits each");
+        }
     }
 }

@@ -37,6 +37,9 @@ const FREE_RUNNING: u8 = 3;
 /// `tai_offset_sec` is right.
 const TAI_OFFSET_VALID: u64 = 1 << 0;
 
+/// The generation counter is another one after every restore; without this it may not even be kept.
+const GENERATION_COUNTER_PRESENT: u64 = 1 << 8;
+
 /// How often to look again while the hypervisor writes.
 const LOOKS: u32 = 10_000;
 
@@ -84,6 +87,12 @@ impl VmClock {
             disruption: self.memory.word(DISRUPTION_MARKER),
             generation: if has_generation { self.memory.word(GENERATION_COUNTER) } else { 0 },
         }
+    }
+
+    /// Whether the marks are promised to be others after every restore.
+    #[must_use]
+    pub fn tells_of_restores(self) -> bool {
+        self.memory.word(FLAGS) & GENERATION_COUNTER_PRESENT != 0
     }
 
     /// The date in nanoseconds since 1970-01-01 00:00:00 UTC when the virtual counter is at `ticks`.

@@ -71,6 +71,8 @@ pub enum Problem {
     ForeignInterrupt,
     /// The node's GPIO line is of a controller that is not known. It is ignored.
     ForeignLine,
+    /// The interrupt is a level that nobody could take back. The node is used without it.
+    Level,
     /// The list that the node belongs to is full. The node is ignored.
     NoRoom,
     /// There is another node of this kind, which came first and is used.
@@ -105,6 +107,7 @@ impl fmt::Display for Warning {
             Problem::NotTranslatable => f.write_str("its bus has no way to the processor"),
             Problem::ForeignInterrupt => f.write_str("its interrupt goes to an unknown controller"),
             Problem::ForeignLine => f.write_str("its line is of an unknown GPIO controller"),
+            Problem::Level => f.write_str("its interrupt is a level, which nobody could take back"),
             Problem::NoRoom => f.write_str("one too many of its kind"),
             Problem::Second => f.write_str("there is another one, which is used"),
             Problem::Unsupported => f.write_str("not supported"),

@@ -4,12 +4,13 @@
 //!
 //! The memory may lie in what the tree calls RAM, or outside of it. It is nobody else's either way.
 
+use elone_hal::Trigger;
 use elone_hal::address::PhysicalRange;
 
 use super::gic::Controller;
 use super::interrupt::Wiring;
 use super::tree::{Node, name_of};
-use super::{Machine, NoticeBoard, Problem};
+use super::{Interrupt, Machine, NoticeBoard, Problem};
 
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,7 @@ impl<'t> Notices<'t> {
                 (Wiring::None, _) | (_, None) => None,
                 (wiring, Some(controller)) => controller
                     .interrupt(*wiring, 0)
+                    .and_then(edge)
                     .inspect_err(|problem| machine.warn(name_of(node), *problem))
                     .ok(),
             };
@@ -86,5 +88,14 @@ impl<'t> Notices<'t> {
         };
         let boards = (resolve(&self.generation), resolve(&self.clock));
         (machine.generation, machine.vmclock) = boards;
+    }
+}
+
+/// An interrupt that comes once for each notice. There is no register by which a level could be taken
+/// back, so that one would come for ever.
+fn edge(interrupt: Interrupt) -> Result<Interrupt, Problem> {
+    match interrupt.trigger {
+        Trigger::Edge => Ok(interrupt),
+        Trigger::Level => Err(Problem::Level),
     }
 }

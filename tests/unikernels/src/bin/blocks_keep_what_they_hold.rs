@@ -34,7 +34,7 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
         if !block.iter().all(|byte| *byte == block[0]) {
             return Err("a block does not hold what was written to it");
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let first = block[0];
             block.resize(size, first);
             block.shrink_to_fit();

@@ -1,6 +1,6 @@
-//! Never waits again: spins, or calls for the time without end with `app.how=calls`, or for events
-//! that come at once with `app.how=waits`. Must be found to hang in the first two, and not in the
-//! last. Ends once it has been restarted as often as `app.times=` says.
+//! Never waits again: spins, or calls without end for the time with `app.how=calls`, for the date with
+//! `app.how=dates`, or for events that come at once with `app.how=waits`. Must be found to hang in all
+//! but the last. Ends once it has been restarted as often as `app.times=` says.
 #![no_std]
 #![no_main]
 
@@ -20,6 +20,7 @@ async fn main(platform: Platform) {
     loop {
         match how {
             Some("calls") => drop(core::hint::black_box(calls::now())),
+            Some("dates") => drop(core::hint::black_box(calls::wall_clock())),
             Some("waits") => drop(core::hint::black_box(calls::wait(Some(Nanoseconds(0))))),
             _ => core::hint::spin_loop(),
         }

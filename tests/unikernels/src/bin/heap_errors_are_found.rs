@@ -24,7 +24,7 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
     let end = size.cast_signed();
     match platform.setting("what") {
         Some("overrun") => change(block, end),
-        Some("far-overrun") => write(block, end + 15 & !15, 0xaa),
+        Some("far-overrun") => write(block, (end + 15) & !15, 0xaa),
         Some("underrun") => change(block, -1),
         Some("write-after-free") => {
             give(block, layout);
