@@ -96,7 +96,7 @@ mod tests {
     fn an_alarm_is_never_early_and_hardly_late() {
         for frequency in FREQUENCIES {
             let scale = scale(frequency);
-            for start in [0, 1, SECOND, YEAR, 30 * YEAR] {
+            for start in [0, 1, SECOND, YEAR, 10 * YEAR] {
                 for nanoseconds in (0..2_000).map(|step| start + step * 1_000_003) {
                     let ticks = scale.ticks(nanoseconds);
                     let then = scale.nanoseconds(ticks);
@@ -126,7 +126,7 @@ mod tests {
     fn the_distant_future_is_not_the_past() {
         for frequency in FREQUENCIES {
             let furthest = scale(frequency).ticks(u64::MAX);
-            assert!(furthest >= scale(frequency).ticks(30 * YEAR), "{frequency}: {furthest}");
+            assert!(furthest >= scale(frequency).ticks(10 * YEAR), "{frequency}: {furthest}");
             assert!(furthest <= u64::MAX >> 1, "{frequency}: {furthest}");
         }
     }

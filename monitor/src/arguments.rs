@@ -51,8 +51,17 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub write_tree: Option<PathBuf>,
     /// Does what the guest's monitor must not be able to do once the guest runs, and ends
-    #[arg(long, hide = true)]
-    pub break_out: bool,
+    #[arg(long, hide = true, value_enum, num_args = 0..=1, default_missing_value = "open")]
+    pub break_out: Option<BreakOut>,
+}
+
+/// What a confined monitor must not be able to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BreakOut {
+    /// To open a file.
+    Open,
+    /// To send another process a signal.
+    Signal,
 }
 
 /// What a reset is answered with.

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use anyhow::{Result, ensure};
 
+use crate::outlet::complain;
+
 /// A device, as accesses to its registers see it. The core that makes an access stands still until
 /// the device has answered, so that a device is never in two accesses at once.
 pub trait Device: Send {
@@ -13,8 +15,14 @@ pub trait Device: Send {
     fn write(&mut self, offset: u64, data: &[u8]);
     /// Does what is to be done because a file that the device reads from has become readable.
     fn attend(&mut self) {}
+    /// Goes on with what it has left undone, if anything: it has rung its bell for that.
+    fn carry_on(&mut self) {}
     /// Takes what was typed, if it is a device for that.
     fn type_in(&mut self, _typed: &[u8]) {}
+    /// Whether more may be typed. If not, its bell rings as soon as it may.
+    fn takes_more(&self) -> bool {
+        true
+    }
 }
 
 struct Place {
@@ -71,6 +79,11 @@ impl Bus {
         }
     }
 
+    /// Has every device go on with what it has left undone.
+    pub fn carry_on(&mut self) {
+        self.places.iter_mut().for_each(|place| place.device.carry_on());
+    }
+
     /// How many accesses no device has answered.
     #[must_use]
     pub fn unanswered(&self) -> u64 {
@@ -87,7 +100,9 @@ impl Bus {
     fn note(&mut self, what: &str, address: u64, length: usize) {
         self.unanswered += 1;
         if self.unanswered <= SAID {
-            eprintln!("monitor: a {what} of {length} bytes at {address:#x}, where nothing is");
+            complain(&format!(
+                "monitor: a {what} of {length} bytes at {address:#x}, where nothing is"
+            ));
         }
     }
 }

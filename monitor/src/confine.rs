@@ -2,7 +2,9 @@
 //!
 //! A guest that takes over the monitor has the monitor's descriptors and these system calls. None
 //! of them opens a file, makes a process, or makes memory executable. Whatever else is tried ends
-//! the process, with a message that names the call.
+//! the process, with a message that names the call. A signal can be sent to this process's threads
+//! alone; of the ways to do that the C library's is not allowed where it cannot be told apart from one
+//! to another process.
 
 use anyhow::{Context as _, Result};
 use libc::c_long;
@@ -14,6 +16,7 @@ use seccompiler::{
 use vmm_sys_util::signal::register_signal_handler;
 
 use crate::arguments::OnReset;
+use crate::outlet::complaints;
 use crate::shell::refused;
 
 /// What may be called whatever the arguments.
@@ -34,8 +37,8 @@ const PLAIN: &[c_long] = &[
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
     libc::SYS_set_robust_list,
+    libc::SYS_getpid,
     libc::SYS_gettid,
-    libc::SYS_tkill,
     libc::SYS_nanosleep,
     libc::SYS_clock_nanosleep,
     libc::SYS_clock_gettime,
@@ -80,6 +83,8 @@ const MAKE: &[u32] = &[
 /// The host's kernel has no such filters.
 pub fn confine(on_reset: OnReset) -> Result<()> {
     register_signal_handler(libc::SIGSYS, refused).context("SIGSYS")?;
+    // It cannot be made any more once it is needed.
+    let _made = complaints();
     apply_filter(&filter(on_reset)?).context("confining this process")
 }
 
@@ -95,6 +100,8 @@ fn filter(on_reset: OnReset) -> Result<BpfProgram> {
         (libc::SYS_ioctl, requests?),
         (libc::SYS_mmap, vec![never_runs()?]),
         (libc::SYS_mprotect, vec![never_runs()?]),
+        // To have a core come out of the guest: the first argument says of which process.
+        (libc::SYS_tgkill, vec![rule(0, Dword, Eq, std::process::id().into())?]),
         // A thread of this process, not a process.
         (libc::SYS_clone, vec![thread()?]),
         // To copy a descriptor, which C libraries do in one step or in two.

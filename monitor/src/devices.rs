@@ -5,6 +5,7 @@ mod ns16550;
 mod pl011;
 mod pl031;
 mod pl061;
+mod typed;
 
 pub use mc146818::Mc146818;
 pub use ns16550::Ns16550;

@@ -17,7 +17,9 @@ const SEQUENCE: usize = 0x0c;
 const DISRUPTIONS: usize = 0x10;
 const FLAGS: usize = 0x18;
 const GENERATIONS: usize = 0x68;
-const VMCLOCK: usize = 0x70;
+/// How many bytes are written to each.
+pub(crate) const VMCLOCK: usize = 0x70;
+pub(crate) const GENERATION: usize = 16;
 /// `VCLK`, version 1, no counter (255), and no time: the flags say that there is a count of
 /// generations (bit 8) and an interrupt (bit 9).
 const MAGIC: [u8; 4] = *b"VCLK";
@@ -28,7 +30,7 @@ const HAS: u64 = 1 << 8 | 1 << 9;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The generation's ID: random.
-    id: [u8; 16],
+    id: [u8; GENERATION],
     /// How often it has changed.
     changes: u64,
 }

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::line::Line;
 use crate::machine::{Machine, Wires};
 use crate::memory::Ram;
+use crate::outlet::complain;
 use crate::plan::{Ending, Plan};
 use crate::tree::GicVersion;
 use crate::{shell, signals};
@@ -52,7 +53,7 @@ pub fn run(plan: Plan) -> Result<Ending> {
         if ending == Ending::Off || host.plan.on_reset == OnReset::End {
             return Ok(ending);
         }
-        eprintln!("monitor: the machine boots again");
+        complain("monitor: the machine boots again");
     }
 }
 
@@ -71,17 +72,17 @@ impl Host {
             core.prepare(&vm, plan.layout.image, plan.layout.tree)?;
         }
         let machine = Arc::new(Machine::new(&plan.map, &vm, &plan.plugged, &self.ram)?);
-        let events = Events::new(self.signalled, plan.plugged.readable())?;
+        let events = Events::new(&machine, self.signalled, plan.plugged.readable())?;
         if !*is_confined {
             confine(plan.on_reset)?;
             *is_confined = true;
         }
         let cores = Cores::start(cores, &machine, &events)?;
         let ending = events.follow(&machine, self);
-        cores.stop()?;
+        cores.stop();
         let unanswered = machine.bus().unanswered();
         if unanswered > 0 {
-            eprintln!("monitor: {unanswered} accesses where nothing is");
+            complain(&format!("monitor: {unanswered} accesses where nothing is"));
         }
         ending
     }
@@ -117,7 +118,7 @@ const SHARED: u32 = kvm_bindings::KVM_ARM_IRQ_TYPE_SPI << kvm_bindings::KVM_ARM_
 impl Line for Wire {
     fn set(&self, up: bool) {
         if let Err(error) = self.vm.set_irq_line(SHARED | (FIRST_SHARED + self.spi), up) {
-            eprintln!("monitor: shared interrupt {}: {error}", self.spi);
+            complain(&format!("monitor: shared interrupt {}: {error}", self.spi));
         }
     }
 }

@@ -10,6 +10,7 @@
 //! Everything but `kvm` is built and tested on any Linux host.
 
 pub mod arguments;
+pub mod bell;
 pub mod bus;
 pub mod confine;
 pub mod devices;
@@ -19,6 +20,7 @@ pub mod line;
 pub mod machine;
 pub mod map;
 pub mod memory;
+pub mod outlet;
 pub mod plan;
 pub mod shell;
 pub mod signals;

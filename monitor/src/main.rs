@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use elone_monitor::arguments::Arguments;
-use elone_monitor::kvm;
+use elone_monitor::arguments::{Arguments, BreakOut};
+use elone_monitor::outlet::complain;
 use elone_monitor::plan::{Ending, Plan};
 use elone_monitor::tree::GicVersion;
+use elone_monitor::{kvm, shell};
 
 /// The statuses, bar the command line's own (2) and success.
 const FAILED: u8 = 1;
@@ -27,8 +28,8 @@ fn main() -> ExitCode {
         let written: Result<()> = written.with_context(|| format!("writing {}", file.display()));
         return written.map_or_else(|error| report(&error, REFUSED), |()| ExitCode::SUCCESS);
     }
-    if arguments.break_out {
-        return report(&break_out(&plan), FAILED);
+    if let Some(how) = arguments.break_out {
+        return report(&break_out(&plan, how), FAILED);
     }
     if plan.image.is_none() {
         return report(&anyhow::anyhow!("--image is missing"), REFUSED);
@@ -40,16 +41,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Confines this process and opens a file all the same. It comes back only if it could.
-fn break_out(plan: &Plan) -> anyhow::Error {
+/// Confines this process and does what it then must not. It comes back only if it could.
+fn break_out(plan: &Plan, how: BreakOut) -> anyhow::Error {
+    let parent = std::os::unix::process::parent_id();
     if let Err(error) = elone_monitor::confine::confine(plan.on_reset) {
         return error;
     }
-    let opened = std::fs::File::open("/dev/null");
-    anyhow::anyhow!("not confined: /dev/null could be opened: {opened:?}")
+    // Its own threads it may send signals to; 0 is none, and says only whether it could.
+    let process = std::process::id();
+    if let Err(error) = shell::signal_thread(process, shell::thread_number(), 0) {
+        return error.into();
+    }
+    let done = match how {
+        BreakOut::Open => std::fs::File::open("/dev/null").map(drop),
+        BreakOut::Signal => {
+            let thread = parent.cast_signed();
+            shell::signal_thread(parent, thread, 0)
+        }
+    };
+    anyhow::anyhow!("not confined: {how:?} was possible: {done:?}")
 }
 
 fn report(error: &anyhow::Error, status: u8) -> ExitCode {
-    eprintln!("elone-monitor: {error:#}");
+    complain(&format!("elone-monitor: {error:#}"));
     status.into()
 }

@@ -16,6 +16,7 @@ mod devices;
 #[cfg(test)]
 mod tests;
 
+pub use check::SHARED;
 pub use devices::{
     Button, Clock, ClockModel, GicV2, GicV3, Interrupt, Page, Serial, SerialModel, Slots, Trigger,
 };
@@ -180,6 +181,17 @@ impl Map {
         let text = fs::read_to_string(file);
         let map = text.context("cannot be read").and_then(|text| Self::parse(&text));
         map.with_context(|| format!("machine file {}", file.display()))
+    }
+
+    /// Leaves out what is only there with other settings than `settings`, and puts the settings of
+    /// what is there where they belong.
+    pub fn settle(&mut self, settings: &str) {
+        self.serial.retain(|port| settings.contains(&port.only_with));
+        for port in self.serial.iter().filter(|port| !port.announces.is_empty()) {
+            let after = &mut self.chosen.after;
+            let blank = if after.is_empty() { "" } else { " " };
+            *after = format!("{after}{blank}{}", port.announces);
+        }
     }
 
     /// How many virtio devices can be plugged in.

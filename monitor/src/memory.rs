@@ -48,7 +48,9 @@ impl Layout {
             .collect();
         // The tree lies in the bank with the image: a kernel may not look for it elsewhere.
         let (start, size) = banks[0];
-        let end = (start + size).min(FOUR_GIBIBYTES.max(start));
+        // It lies below 4 GiB, if any of the bank does.
+        let end = start + size;
+        let end = if start < FOUR_GIBIBYTES { end.min(FOUR_GIBIBYTES) } else { end };
         let image = start + map.reserved;
         let tree = end.checked_sub(map.tree_below_end).filter(|tree| *tree > image);
         let tree = tree.with_context(|| {
@@ -127,6 +129,8 @@ mod tests {
     fn the_tree_is_below_4_gib() {
         let layout = Layout::new(&memory(&[(0x8000_0000, None)], 0), 5 << 10).unwrap();
         assert_eq!(layout.tree, 0xffe0_0000);
+        let layout = Layout::new(&memory(&[(0x1_0000_0000, None)], 0), 128).unwrap();
+        assert_eq!(layout.tree, 0x1_07e0_0000, "unless all of RAM is above");
     }
 
     #[test]

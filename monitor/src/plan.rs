@@ -58,7 +58,8 @@ impl Plan {
         // An inherited descriptor is looked at before this process opens any of its own.
         let tap = arguments.net.as_deref().map(tap).transpose()?;
         let random = File::open(RANDOM).context(RANDOM)?;
-        let map = Map::read(&arguments.machine)?;
+        let mut map = Map::read(&arguments.machine)?;
+        map.settle(&arguments.settings);
         let layout = Layout::new(&map.memory, arguments.memory)?;
         let image = arguments.image.as_deref().map(Image::open).transpose()?;
         if let Some(image) = &image {

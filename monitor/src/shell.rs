@@ -85,6 +85,24 @@ pub fn inherited(descriptor: RawFd) -> Result<File> {
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }
 
+/// The number of the thread that calls this.
+#[must_use]
+pub fn thread_number() -> i32 {
+    // SAFETY: it takes nothing and cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// Sends `signal` to the thread called `thread` of `process`, if it is still there: never to a thread
+/// of another process that has got its number since.
+///
+/// # Errors
+/// There is no such thread or signal, or this process may not send it.
+pub fn signal_thread(process: u32, thread: i32, signal: c_int) -> io::Result<()> {
+    // SAFETY: the call takes numbers. What a signal does is its handler's affair.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Where in a `SIGSYS`'s `siginfo_t` the system call's number is, in `int`s (Linux,
 /// `include/uapi/asm-generic/siginfo.h`: three words, padding, the address, then it).
 const NUMBER: usize = 6;

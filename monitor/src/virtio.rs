@@ -18,5 +18,5 @@ pub use disk::Disk;
 pub use entropy::Entropy;
 pub use network::{HardwareAddress, Network};
 pub use plugged::Plugged;
-pub use queue::{Broken, answer_all};
+pub use queue::{Answer, Broken, Served, answer_all};
 pub use transport::{Empty, Model, Transport};

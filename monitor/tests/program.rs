@@ -55,10 +55,15 @@ fn the_tree_can_be_looked_at() {
 
 /// The filter is the one that is in force while a guest runs.
 #[test]
-fn once_confined_it_opens_no_file() {
-    for on_reset in ["end", "again"] {
-        let (status, said) = ending(&monitor(&["--break-out", "--on-reset", on_reset]));
+fn once_confined_it_opens_no_file_and_signals_no_other_process() {
+    for (how, on_reset) in [("open", "end"), ("open", "again"), ("signal", "end")] {
+        let (status, said) = ending(&monitor(&["--break-out", how, "--on-reset", on_reset]));
         assert_eq!(status, Some(1), "{said}");
         assert!(said.starts_with("monitor: confined: system call "), "{said}");
+        // What it may do before, which is to signal its own threads, it has done.
+        let number = said.trim_end().trim_end_matches(" is not allowed").rsplit(' ').next();
+        let number: i64 = number.unwrap().parse().unwrap();
+        let expected = if how == "open" { libc::SYS_openat } else { libc::SYS_tgkill };
+        assert_eq!(number, expected, "{how}");
     }
 }

@@ -86,13 +86,13 @@ impl Services {
     /// memory as [`StolenTime`](crate::stolen::StolenTime) has it.
     #[must_use]
     pub fn stolen_time(self) -> Option<u64> {
+        // Errors are negative, and some have 32 bits whatever the call.
+        const NEGATIVE: u64 = (1 << 63) | (1 << 31);
         let has = |answer: u32| answer < 1 << 31;
         if !has(self.call(ARCH_FEATURES, PV_TIME_FEATURES)[0]) {
             return None;
         }
-        // Some answer in 32 bits whatever the call; success is 0.
-        let known = self.call64(PV_TIME_FEATURES, PV_TIME_ST.into());
-        let is_known = known.cast_signed() >= 0 && has(known as u32);
+        let is_known = self.call64(PV_TIME_FEATURES, PV_TIME_ST.into()) & NEGATIVE == 0;
         is_known.then(|| self.call64(PV_TIME_ST, 0)).and_then(stolen::address)
     }
 

@@ -1,20 +1,22 @@
 //! A 16550A serial port: `vm-superio`'s, with an interrupt line that may be a level.
 
-use std::collections::VecDeque;
 use std::io::Write;
 
 use vm_superio::Serial;
 use vm_superio::serial::NoEvents;
 
+use super::typed::Typed;
+use crate::bell::Bell;
 use crate::bus::Device;
 use crate::line::Signal;
 
 /// Where what is sent goes.
 pub(super) type Output = Box<dyn Write + Send>;
 
-/// A received byte may be asked for by interrupt (interrupt enable register); one is there (line
-/// status register); the transmitter wants more (interrupt identification register).
+/// A received byte, and room to send, may be asked for by interrupt (interrupt enable register); a byte
+/// is there (line status register); the transmitter wants more (interrupt identification register).
 const ENABLE_RECEIVED: u8 = 1;
+const ENABLE_SENT: u8 = 0b10;
 const DATA_READY: u8 = 1;
 const TRANSMITTER_EMPTY: u8 = 0b10;
 
@@ -24,15 +26,20 @@ pub struct Ns16550 {
     signal: Signal,
     register_shift: u32,
     /// What was typed and has not found room in the port's buffer.
-    typed: VecDeque<u8>,
+    typed: Typed,
 }
 
 impl Ns16550 {
     /// A port whose register `n` is at offset `n << register_shift`.
     #[must_use]
-    pub fn new(signal: Signal, register_shift: u32, output: Box<dyn Write + Send>) -> Self {
+    pub fn new(
+        signal: Signal,
+        bell: Bell,
+        register_shift: u32,
+        output: Box<dyn Write + Send>,
+    ) -> Self {
         let port = Serial::new(signal.clone(), output);
-        Self { port, signal, register_shift, typed: VecDeque::new() }
+        Self { port, signal, register_shift, typed: Typed::new(bell) }
     }
 
     /// The register at `offset`, if one is there.
@@ -45,15 +52,17 @@ impl Ns16550 {
     /// Moves what was typed into the port, then has the line show what the port wants.
     fn settle(&mut self) {
         while !self.typed.is_empty() && self.port.fifo_capacity() > 0 {
-            let (next, _) = self.typed.as_slices();
             // It fails where the port is looped back on itself: then nothing can be typed.
-            let Ok(taken @ 1..) = self.port.enqueue_raw_bytes(next) else { break };
-            self.typed.drain(..taken);
+            let Ok(taken @ 1..) = self.port.enqueue_raw_bytes(self.typed.first()) else { break };
+            self.typed.take(taken);
         }
         let state = self.port.state();
         let received =
             state.interrupt_enable & ENABLE_RECEIVED != 0 && state.line_status & DATA_READY != 0;
-        self.signal.settle(received || state.interrupt_identification & TRANSMITTER_EMPTY != 0);
+        // The identification keeps what was pending when the driver stopped asking for it.
+        let sent = state.interrupt_enable & ENABLE_SENT != 0
+            && state.interrupt_identification & TRANSMITTER_EMPTY != 0;
+        self.signal.settle(received || sent);
     }
 }
 
@@ -83,6 +92,10 @@ impl Device for Ns16550 {
         self.typed.extend(typed);
         self.settle();
     }
+
+    fn takes_more(&self) -> bool {
+        !self.typed.is_enough()
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +111,15 @@ mod tests {
 
     fn port(shift: u32, trigger: Trigger) -> (Ns16550, Wire) {
         let wire = Wire::default();
-        (Ns16550::new(wire.signal(trigger), shift, Box::new(std::io::sink())), wire)
+        (
+            Ns16550::new(
+                wire.signal(trigger),
+                Bell::new().unwrap(),
+                shift,
+                Box::new(std::io::sink()),
+            ),
+            wire,
+        )
     }
 
     fn read(port: &mut Ns16550, offset: u64) -> u8 {
@@ -117,6 +138,16 @@ mod tests {
         assert_eq!(read(&mut port, DATA), b'a');
         assert_eq!(wire.history(), [false; 0]);
         assert_eq!(read(&mut port, DATA), b'b');
+        assert_eq!(wire.history(), [false]);
+    }
+
+    #[test]
+    fn room_to_send_is_told_only_as_long_as_it_is_asked_for() {
+        let (mut port, wire) = port(0, Trigger::Level);
+        port.write(ENABLE, &[ENABLE_SENT]);
+        port.write(DATA, b"x");
+        assert_eq!(wire.history(), [true]);
+        port.write(ENABLE, &[0]);
         assert_eq!(wire.history(), [false]);
     }
 

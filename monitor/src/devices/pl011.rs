@@ -1,10 +1,11 @@
 //! A PL011 serial port (Arm DDI 0183), as far as a console uses one. It sends at once, so that it is
 //! never busy; it has no modem lines and no errors.
 
-use std::collections::VecDeque;
 use std::io::Write;
 
 use super::ns16550::Output;
+use super::typed::Typed;
+use crate::bell::Bell;
 use crate::bus::Device;
 use crate::line::Signal;
 
@@ -31,7 +32,7 @@ pub struct Pl011 {
     output: Output,
     signal: Signal,
     /// What was typed and not yet read.
-    typed: VecDeque<u8>,
+    typed: Typed,
     mask: u32,
     /// Whether something was sent since the interrupt for that was last cleared.
     transmitted: bool,
@@ -42,8 +43,8 @@ pub struct Pl011 {
 impl Pl011 {
     /// A port.
     #[must_use]
-    pub fn new(signal: Signal, output: Box<dyn Write + Send>) -> Self {
-        let typed = VecDeque::new();
+    pub fn new(signal: Signal, bell: Bell, output: Box<dyn Write + Send>) -> Self {
+        let typed = Typed::new(bell);
         Self { output, signal, typed, mask: 0, transmitted: false, kept: [0, 0, 0, 0x300, 0x12] }
     }
 
@@ -64,7 +65,7 @@ impl Pl011 {
 
     fn register(&mut self, offset: u64) -> u32 {
         match offset {
-            DATA => self.typed.pop_front().map_or(0, u32::from),
+            DATA => self.typed.pop().map_or(0, u32::from),
             FLAGS => TRANSMIT_EMPTY | if self.typed.is_empty() { RECEIVE_EMPTY } else { 0 },
             INTERRUPT_MASK => self.mask,
             RAW_INTERRUPTS => self.raw(),
@@ -119,6 +120,10 @@ impl Device for Pl011 {
         self.typed.extend(typed);
         self.settle();
     }
+
+    fn takes_more(&self) -> bool {
+        !self.typed.is_enough()
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +141,11 @@ mod tests {
     #[test]
     fn its_line_is_up_while_something_is_to_be_read() {
         let wire = Wire::default();
-        let mut port = Pl011::new(wire.signal(Trigger::Level), Box::new(std::io::sink()));
+        let mut port = Pl011::new(
+            wire.signal(Trigger::Level),
+            Bell::new().unwrap(),
+            Box::new(std::io::sink()),
+        );
         port.type_in(b"a");
         assert_eq!(wire.history(), [true; 0], "masked");
         port.write(INTERRUPT_MASK, &RECEIVED.to_le_bytes());
@@ -150,7 +159,11 @@ mod tests {
     #[test]
     fn it_says_what_it_is_and_keeps_what_it_is_told() {
         let wire = Wire::default();
-        let mut port = Pl011::new(wire.signal(Trigger::Level), Box::new(std::io::sink()));
+        let mut port = Pl011::new(
+            wire.signal(Trigger::Level),
+            Bell::new().unwrap(),
+            Box::new(std::io::sink()),
+        );
         assert_eq!([read(&mut port, 0xfe0), read(&mut port, 0xffc)], [0x11, 0xb1]);
         port.write(0x30, &0x301_u32.to_le_bytes());
         assert_eq!([read(&mut port, 0x30), read(&mut port, 0x100)], [0x301, 0]);

@@ -1,8 +1,9 @@
 //! A core: entered as the Linux arm64 boot protocol has it, run until the machine ends.
 
 use std::mem::offset_of;
+use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,12 +15,11 @@ use kvm_bindings::{
     user_pt_regs,
 };
 use kvm_ioctls::{Cap, VcpuExit, VcpuFd, VmFd};
-use vmm_sys_util::signal::Killable as _;
 
 use super::events::Events;
 use crate::machine::Machine;
 use crate::plan::Ending;
-use crate::signals;
+use crate::{shell, signals};
 
 /// EL1 with its own stack pointer, all interrupts masked (Arm ARM, section C5.2.19).
 const ENTRY_STATE: u64 = 0x3c5;
@@ -104,9 +104,12 @@ fn register(offset: usize) -> u64 {
     KVM_REG_ARM64 | KVM_REG_SIZE_U64 | u64::from(KVM_REG_ARM_CORE) | (offset / 4) as u64
 }
 
+/// A core's thread, and its number: 0 before it runs.
+type Thread = (JoinHandle<()>, Arc<AtomicI32>);
+
 /// The cores, each in a thread of its own.
 pub(super) struct Cores {
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     stop: Arc<AtomicBool>,
 }
 
@@ -118,24 +121,29 @@ impl Cores {
         for mut core in cores {
             let (machine, sender, stop) = (machine.clone(), events.sender()?, stop.clone());
             let thread = thread::Builder::new().name(format!("core {}", core.number));
-            threads.push(thread.spawn(move || {
+            let number = Arc::new(AtomicI32::new(0));
+            let its_own = number.clone();
+            let thread = thread.spawn(move || {
+                its_own.store(shell::thread_number(), Ordering::SeqCst);
                 let ended = core.run(&machine, &stop).with_context(|| core.place());
                 sender.send(ended);
-            })?);
+            })?;
+            threads.push((thread, number));
         }
         Ok(Self { threads, stop })
     }
 
     /// Has all of them come out of the guest, for good.
-    pub(super) fn stop(self) -> Result<()> {
+    pub(super) fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads {
+        for (thread, number) in self.threads {
             // A signal that comes just before a core enters the guest is lost: so there are more.
             while !thread.is_finished() {
-                thread.kill(signals::come_out()).context("stopping a core")?;
+                // It fails for a thread that has not begun, which will see `stop`, or just ended.
+                let number = number.load(Ordering::SeqCst);
+                let _sent = shell::signal_thread(process::id(), number, signals::come_out());
                 thread::sleep(Duration::from_millis(1));
             }
         }
-        Ok(())
     }
 }

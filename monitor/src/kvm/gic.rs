@@ -13,8 +13,8 @@ use kvm_ioctls::{DeviceFd, VmFd};
 use crate::plan::Plan;
 use crate::tree::GicVersion;
 
-/// How many interrupts there are, the cores' own 32 among them: more than any map uses.
-static INTERRUPTS: u32 = 256;
+/// How many interrupts there are: the cores' own and those that a map can have.
+static INTERRUPTS: u32 = super::FIRST_SHARED + crate::map::SHARED;
 
 /// Makes the interrupt controller that was asked for, else the newest that map and host have. All
 /// cores have to be there. It works as long as the device is open.

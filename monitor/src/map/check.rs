@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Map, Memory};
+use super::{Interrupt, Map, Memory, Page, Trigger};
+use crate::identity;
 use crate::memory::{PAGE, TREE_ROOM};
 
 /// An image's boundary (Linux, `Documentation/arch/arm64/booting.rst`).
 const IMAGE_BOUNDARY: u64 = 2 << 20;
-/// How many shared interrupts a GIC can have.
-const SHARED: u32 = 988;
+/// How many shared interrupts a machine has: with the cores' own 32, what KVM is asked for.
+pub const SHARED: u32 = 224;
 /// RAM ends below this: what every arm64 core can address.
 const TEBIBYTE: u64 = 1 << 40;
 
@@ -26,12 +27,7 @@ impl Map {
         for port in &self.serial {
             ensure!(port.register_shift <= 3, "{}.register-shift has to be 0 to 3", port.node);
         }
-        for page in self.generation.iter().chain(&self.vmclock) {
-            let reserved = self.memory.start()..self.memory.start() + self.memory.reserved;
-            let end = page.address.checked_add(page.size);
-            let fits = reserved.contains(&page.address) && end.is_some_and(|at| at <= reserved.end);
-            ensure!(fits, "{}.address is not in the memory that memory.reserved says", page.node);
-        }
+        self.check_pages()?;
         if let Some(button) = &self.power_button {
             ensure!(button.line < 8, "power-button.line has to be 0 to 7");
         }
@@ -39,26 +35,56 @@ impl Map {
         self.check_overlaps()
     }
 
+    fn check_pages(&self) -> Result<()> {
+        let reserved = self.memory.start()..self.memory.start() + self.memory.reserved;
+        let place = |page: &Page| page.address..page.address.saturating_add(page.size);
+        let generation = self.generation.iter().map(|page| (page, identity::GENERATION));
+        let vmclock = self.vmclock.iter().map(|page| (page, identity::VMCLOCK));
+        for (page, needed) in generation.chain(vmclock) {
+            let (node, Range { start, end }) = (&page.node, place(page));
+            let fits = reserved.contains(&start) && end <= reserved.end;
+            ensure!(fits, "{node}.address is not in the memory that memory.reserved says");
+            ensure!(page.size >= needed as u64, "{node}.size has to be {needed:#x} or more");
+            // There is no register by which a guest could say that it has seen the change.
+            let edge = page.interrupt.trigger() == Trigger::Edge;
+            ensure!(edge, "{node}.interrupt has to be an edge");
+        }
+        if let (Some(generation), Some(vmclock)) = (&self.generation, &self.vmclock) {
+            let (one, other) = (place(generation), place(vmclock));
+            let apart = one.end <= other.start || other.end <= one.start;
+            ensure!(apart, "{} overlaps {}", generation.node, vmclock.node);
+        }
+        Ok(())
+    }
+
     fn check_interrupts(&self) -> Result<()> {
-        let serial = self.serial.iter().map(|port| (port.node.as_str(), port.interrupt.spi));
+        let serial = self.serial.iter().map(|port| (port.node.as_str(), port.interrupt));
         let slots = self.virtio.iter().flat_map(|slots| {
-            (0..slots.count).map(|slot| ("virtio", slots.interrupt.spi.saturating_add(slot)))
+            let first = slots.interrupt;
+            let interrupt = move |slot| Interrupt { spi: first.spi.saturating_add(slot), ..first };
+            (0..slots.count).map(move |slot| ("virtio", interrupt(slot)))
         });
         let pages = self.generation.iter().chain(&self.vmclock);
-        let pages = pages.map(|page| (page.node.as_str(), page.interrupt.spi));
-        let button = self.power_button.iter().map(|button| ("power-button", button.interrupt.spi));
-        // Serial ports may share one between them, as those of a PC do.
-        let is_port = |name: &str| self.serial.iter().any(|port| port.node == name);
-        let mut taken: Vec<(&str, u32)> = Vec::new();
-        for (name, spi) in serial.chain(slots).chain(pages).chain(button) {
+        let pages = pages.map(|page| (page.node.as_str(), page.interrupt));
+        let button = self.power_button.iter().map(|button| ("power-button", button.interrupt));
+        // Serial ports may share an edge between them, as those of a PC do. A level they may not: one
+        // port would pull down what the other holds up.
+        let may_share = |name: &str, interrupt: Interrupt| {
+            let is_port = self.serial.iter().any(|port| port.node == name);
+            is_port && interrupt.trigger() == Trigger::Edge
+        };
+        let mut taken: Vec<(&str, Interrupt)> = Vec::new();
+        for (name, interrupt) in serial.chain(slots).chain(pages).chain(button) {
+            let spi = interrupt.spi;
             ensure!(spi < SHARED, "{name}: there is no shared interrupt {spi}");
+            let shares = may_share(name, interrupt);
             let other = taken
                 .iter()
-                .find(|(owner, number)| *number == spi && !(is_port(owner) && is_port(name)));
+                .find(|(owner, other)| other.spi == spi && !(shares && may_share(owner, *other)));
             if let Some((owner, _)) = other {
                 bail!("{name} and {owner} have the same interrupt, {spi}");
             }
-            taken.push((name, spi));
+            taken.push((name, interrupt));
         }
         Ok(())
     }

@@ -87,8 +87,14 @@ pub struct Serial {
     /// A 16550's register `n` is at offset `n << register_shift`.
     #[serde(default)]
     pub register_shift: u32,
-    /// Its interrupt, which it may share with another serial port.
+    /// Its interrupt. If it is an edge, another serial port may have the same.
     pub interrupt: Interrupt,
+    /// What has to be in the settings for the port to be there at all.
+    #[serde(default)]
+    pub only_with: String,
+    /// What the monitor puts behind the settings, and behind [`super::Chosen::after`], for it.
+    #[serde(default)]
+    pub announces: String,
     /// The node's other properties.
     #[serde(default)]
     pub properties: Properties,

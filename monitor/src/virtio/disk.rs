@@ -11,7 +11,7 @@ use virtio_bindings::virtio_blk::{
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use virtio_queue::{DescriptorChain, Queue};
 
-use super::{Broken, Model, answer_all};
+use super::{Answer, Broken, Model, Served, answer_all};
 use crate::memory::Ram;
 
 /// The unit in which places are counted, whatever the disk's own.
@@ -42,7 +42,7 @@ impl Disk {
     }
 
     /// Answers a request; returns how many bytes were written into its buffers.
-    fn answer(&self, chain: DescriptorChain<&Ram>, ram: &Ram) -> Result<Option<u32>, Broken> {
+    fn answer(&self, chain: DescriptorChain<&Ram>, ram: &Ram) -> Result<Answer, Broken> {
         let mut input = chain.clone().reader(ram)?;
         let mut output = chain.writer(ram)?;
         let room = output.available_bytes().checked_sub(1).ok_or(Broken)?;
@@ -65,7 +65,7 @@ impl Disk {
             Err(_) => VIRTIO_BLK_S_IOERR,
         };
         status.write_all(&outcome.to_le_bytes()[..1])?;
-        u32::try_from(output.bytes_written() + 1).map(Some).map_err(|_| Broken)
+        u32::try_from(output.bytes_written() + 1).map(Answer::Written).map_err(|_| Broken)
     }
 
     /// Where `length` bytes from `sector` on are in the file, if they are in it.
@@ -126,7 +126,7 @@ impl Model for Disk {
         &self.sectors
     }
 
-    fn serve(&mut self, _index: usize, queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
+    fn serve(&mut self, _index: usize, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken> {
         answer_all(queue, ram, |chain| self.answer(chain, ram))
     }
 }

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use virtio_bindings::virtio_ids::VIRTIO_ID_RNG;
 use virtio_queue::Queue;
 
-use super::{Broken, Model, answer_all};
+use super::{Answer, Broken, Model, Served, answer_all};
 use crate::memory::Ram;
 
 /// How many bytes a request gets, at most.
@@ -35,7 +35,7 @@ impl Model for Entropy {
         1
     }
 
-    fn serve(&mut self, _index: usize, queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
+    fn serve(&mut self, _index: usize, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken> {
         answer_all(queue, ram, |chain| {
             let mut buffers = chain.writer(ram)?;
             let mut piece = [0; PIECE];
@@ -43,7 +43,7 @@ impl Model for Entropy {
             // The host's source cannot fail: it is a file that is open.
             self.source.read_exact(&mut piece[..length])?;
             buffers.write_all(&piece[..length])?;
-            Ok(u32::try_from(length).ok())
+            u32::try_from(length).map(Answer::Written).map_err(|_| Broken)
         })
     }
 }

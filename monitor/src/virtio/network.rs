@@ -10,7 +10,7 @@ use virtio_bindings::bindings::virtio_net::VIRTIO_NET_F_MAC;
 use virtio_bindings::virtio_ids::VIRTIO_ID_NET;
 use virtio_queue::Queue;
 
-use super::{Broken, Model, answer_all};
+use super::{Answer, Broken, Model, Served, answer_all};
 use crate::memory::Ram;
 
 /// The queue that the guest receives from; it sends by the other one.
@@ -74,26 +74,26 @@ impl Network {
 
     /// Moves what has come in into the buffers that the guest has given. What finds none stays with
     /// the host until the guest gives more.
-    fn receive(&mut self, queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
+    fn receive(&mut self, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken> {
         answer_all(queue, ram, |chain| {
-            let length = loop {
-                match self.tap.read(&mut self.incoming[HEADER.len()..]) {
-                    Ok(length @ 1..) => break length,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    _ => return Ok(None),
-                }
-            };
-            let whole = HEADER.len() + length;
             let mut buffers = chain.writer(ram)?;
-            // A frame that is longer than the guest wants is lost.
-            let taken = if whole <= buffers.available_bytes() { whole } else { 0 };
-            buffers.write_all(&self.incoming[..taken])?;
-            Ok(u32::try_from(taken).ok())
+            let room = buffers.available_bytes().checked_sub(HEADER.len()).ok_or(Broken)?;
+            match self.tap.read(&mut self.incoming[HEADER.len()..]) {
+                // A frame that is longer than the guest wants is lost: the next may fit.
+                Ok(length @ 1..) if length > room => Ok(Answer::Again),
+                Ok(length @ 1..) => {
+                    let whole = HEADER.len() + length;
+                    buffers.write_all(&self.incoming[..whole])?;
+                    u32::try_from(whole).map(Answer::Written).map_err(|_| Broken)
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Answer::Again),
+                _ => Ok(Answer::Later),
+            }
         })
     }
 
     /// Hands the host what the guest sends. What the host does not take now is lost, as on a wire.
-    fn send(&mut self, queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
+    fn send(&mut self, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken> {
         answer_all(queue, ram, |chain| {
             let mut buffers = chain.reader(ram)?;
             let length = buffers.available_bytes();
@@ -101,7 +101,7 @@ impl Network {
             buffers.read_exact(whole)?;
             let frame = whole.get(HEADER.len()..).ok_or(Broken)?;
             let _lost = self.tap.write(frame);
-            Ok(Some(0))
+            Ok(Answer::Written(0))
         })
     }
 }
@@ -123,7 +123,7 @@ impl Model for Network {
         &self.address.0
     }
 
-    fn serve(&mut self, index: usize, queue: &mut Queue, ram: &Ram) -> Result<bool, Broken> {
+    fn serve(&mut self, index: usize, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken> {
         if index == RECEIVE { self.receive(queue, ram) } else { self.send(queue, ram) }
     }
 

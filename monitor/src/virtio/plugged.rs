@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Disk, Empty, Entropy, HardwareAddress, Model, Network, Transport};
+use crate::bell::Bell;
 use crate::bus::{Bus, Handle};
 use crate::line::Signal;
 use crate::map::{Interrupt, Map};
@@ -56,6 +57,7 @@ impl Plugged {
         map: &Map,
         ram: &Ram,
         bus: &mut Bus,
+        bell: &Bell,
         signal: &dyn Fn(Interrupt) -> Signal,
     ) -> Result<Option<Handle>> {
         self.fits(map)?;
@@ -66,7 +68,7 @@ impl Plugged {
             let model = models.next().unwrap_or_else(|| Box::new(Empty));
             let attends = model.attends().is_some();
             let wired = Interrupt { spi: slots.interrupt.spi + slot, ..slots.interrupt };
-            let device = Transport::new(model, ram.clone(), signal(wired));
+            let device = Transport::new(model, ram.clone(), signal(wired), bell.clone());
             let address = slots.address + u64::from(slot) * slots.stride;
             let handle = bus.add(address, slots.stride, Box::new(device))?;
             if attends {

@@ -6,10 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 
 use virtio_bindings::virtio_mmio::*;
+use virtio_queue::Queue;
 use vm_memory::{Bytes as _, GuestAddress};
 
 use super::transport::QUEUE_SIZE;
 use super::*;
+use crate::bell::Bell;
 use crate::bus::Device;
 use crate::line::fake::Wire;
 use crate::map::Trigger;
@@ -39,6 +41,7 @@ struct Driver {
     device: Transport,
     ram: Ram,
     wire: Wire,
+    bell: Bell,
     offered: u16,
 }
 
@@ -47,9 +50,9 @@ impl Driver {
     fn before(model: impl Model + 'static) -> Self {
         let ram = Ram::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
         let wire = Wire::default();
-        let signal = wire.signal(Trigger::Edge);
-        let device = Transport::new(Box::new(model), ram.clone(), signal);
-        Self { device, ram, wire, offered: 0 }
+        let (signal, bell) = (wire.signal(Trigger::Edge), Bell::new().unwrap());
+        let device = Transport::new(Box::new(model), ram.clone(), signal, bell.clone());
+        Self { device, ram, wire, bell, offered: 0 }
     }
 
     /// Has gone all the way, with the queue called `queue`.
@@ -222,8 +225,46 @@ fn frames_come_in_when_there_is_room() {
     assert_eq!(driver.used().0, 1, "nothing has come in");
     wire.send(&[1; 101]).unwrap();
     driver.device.attend();
-    assert_eq!(driver.used(), (2, 0), "longer than there is room");
+    assert_eq!(driver.used().0, 1, "longer than there is room");
+    wire.send(&[1; 102]).unwrap();
+    wire.send(b"second").unwrap();
+    driver.device.attend();
+    assert_eq!(driver.used(), (2, 12 + 6), "what fits is not kept waiting by what does not");
     assert_eq!(driver.wire.history().len(), 2 * 2);
+}
+
+/// However much comes, other accesses have their turn; what is left is not forgotten.
+#[test]
+fn a_queue_is_served_no_longer_than_it_is_long() {
+    let mut driver = Driver::ready(Flood, 0);
+    driver.offer(&[(BUFFERS, 112, WRITE)]);
+    driver.set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    for _ in 0..3 {
+        assert!(driver.bell.was_rung());
+        assert!(!driver.bell.was_rung());
+        driver.device.carry_on();
+    }
+    driver.set(VIRTIO_MMIO_STATUS, 0);
+    assert!(driver.bell.was_rung());
+    driver.device.carry_on();
+    assert!(!driver.bell.was_rung(), "it was reset");
+}
+
+/// Always has to be asked again.
+struct Flood;
+
+impl Model for Flood {
+    fn id(&self) -> u32 {
+        1
+    }
+
+    fn queues(&self) -> usize {
+        1
+    }
+
+    fn serve(&mut self, _: usize, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken> {
+        answer_all(queue, ram, |_| Ok(Answer::Again))
+    }
 }
 
 #[test]

@@ -8,10 +8,12 @@ use virtio_bindings::virtio_mmio::*;
 use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC};
 use virtio_queue::{Queue, QueueT as _};
 
-use super::queue::Broken;
+use super::queue::{Broken, Served};
+use crate::bell::Bell;
 use crate::bus::Device;
 use crate::line::Signal;
 use crate::memory::Ram;
+use crate::outlet::complain;
 
 /// How many requests a queue can hold.
 pub(super) const QUEUE_SIZE: u16 = 256;
@@ -37,11 +39,11 @@ pub trait Model: Send {
     fn configuration(&self) -> &[u8] {
         &[]
     }
-    /// Answers what is in a queue. Returns whether the driver wants an interrupt.
+    /// Answers what is in a queue, or as much of it as goes at once.
     ///
     /// # Errors
     /// The driver has broken the rules.
-    fn serve(&mut self, index: usize, queue: &mut Queue, ram: &Ram) -> Result<bool, Broken>;
+    fn serve(&mut self, index: usize, queue: &mut Queue, ram: &Ram) -> Result<Served, Broken>;
     /// The queue to serve when the file behind the device has become readable.
     fn attends(&self) -> Option<usize> {
         None
@@ -61,7 +63,7 @@ impl Model for Empty {
         0
     }
 
-    fn serve(&mut self, _: usize, _: &mut Queue, _: &Ram) -> Result<bool, Broken> {
+    fn serve(&mut self, _: usize, _: &mut Queue, _: &Ram) -> Result<Served, Broken> {
         Err(Broken)
     }
 }
@@ -71,6 +73,9 @@ pub struct Transport {
     model: Box<dyn Model>,
     ram: Ram,
     signal: Signal,
+    /// What is rung for the queues that are in `unfinished`, a bit each.
+    bell: Bell,
+    unfinished: u32,
     queues: Vec<Queue>,
     status: u32,
     interrupts: u32,
@@ -86,7 +91,7 @@ pub struct Transport {
 impl Transport {
     /// A device that has just been switched on.
     #[must_use]
-    pub fn new(model: Box<dyn Model>, ram: Ram, signal: Signal) -> Self {
+    pub fn new(model: Box<dyn Model>, ram: Ram, signal: Signal, bell: Bell) -> Self {
         // It fails only for sizes that are no powers of two.
         let queues = (0..model.queues()).filter_map(|_| Queue::new(QUEUE_SIZE).ok()).collect();
         let (status, interrupts, accepted) = (0, 0, 0);
@@ -95,6 +100,8 @@ impl Transport {
             model,
             ram,
             signal,
+            bell,
+            unfinished: 0,
             queues,
             status,
             interrupts,
@@ -179,6 +186,7 @@ impl Transport {
         if value == 0 {
             self.queues.iter_mut().for_each(Queue::reset);
             (self.status, self.interrupts, self.accepted) = (0, 0, 0);
+            self.unfinished = 0;
             return self.signal.settle(false);
         }
         let mut value = value | self.status & VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -206,8 +214,15 @@ impl Transport {
         }
         let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.ready()) else { return };
         match self.model.serve(index, queue, &self.ram) {
-            Ok(true) => self.interrupt(VIRTIO_MMIO_INT_VRING),
-            Ok(false) => {}
+            Ok(served) => {
+                if served.unfinished {
+                    self.unfinished |= 1 << index;
+                    self.bell.ring();
+                }
+                if served.interrupt {
+                    self.interrupt(VIRTIO_MMIO_INT_VRING);
+                }
+            }
             Err(Broken) => self.give_up(),
         }
     }
@@ -215,7 +230,8 @@ impl Transport {
     /// Tells the driver that nothing more will come until it has reset the device (section 2.1.2).
     fn give_up(&mut self) {
         if !self.has_complained {
-            eprintln!("monitor: virtio device {}: its driver breaks the rules", self.model.id());
+            let id = self.model.id();
+            complain(&format!("monitor: virtio device {id}: its driver breaks the rules"));
             self.has_complained = true;
         }
         self.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -261,6 +277,13 @@ impl Device for Transport {
 
     fn attend(&mut self) {
         if let Some(index) = self.model.attends() {
+            self.serve(index);
+        }
+    }
+
+    fn carry_on(&mut self) {
+        let unfinished = std::mem::take(&mut self.unfinished);
+        for index in (0..self.queues.len()).filter(|index| unfinished & 1 << index != 0) {
             self.serve(index);
         }
     }

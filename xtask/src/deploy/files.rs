@@ -44,13 +44,15 @@ fn render(machine: &Machine, template: &str) -> Result<String> {
 }
 
 /// What `firecracker --config-file` reads. Files are named as in the machine's work directory. On
-/// arm64 it has no power button: what the operator did not say otherwise, Ctrl-D on the console is.
+/// arm64 it gives a machine its UART only where the settings have a `console=`, and no power button:
+/// what the operator did not say otherwise, Ctrl-D on the console is.
 fn firecracker(machine: &Machine) -> Value {
     let ends = machine.settings.split(' ').any(|word| word.starts_with("console-end="));
     let more = if ends { "" } else { " console-end=ctrl-d" };
-    let settings = format!("{}{more}", machine.settings);
+    let gap = if machine.settings.is_empty() { "" } else { " " };
+    let settings = format!("console=ttyS0{gap}{}{more}", machine.settings);
     json!({
-        "boot-source": { "kernel_image_path": machine.image, "boot_args": settings.trim() },
+        "boot-source": { "kernel_image_path": machine.image, "boot_args": settings },
         "machine-config": { "vcpu_count": 1, "mem_size_mib": machine.memory },
         "drives": [{
             "drive_id": "black-box",
@@ -106,6 +108,7 @@ pub(crate) mod tests {
     use yaml_rust2::{Yaml, YamlLoader};
 
     use super::*;
+    use crate::deploy::settings;
     use crate::program;
 
     /// Words that mean something in each of the languages.
@@ -161,6 +164,19 @@ pub(crate) mod tests {
         assert_eq!(task["driver"], "raw_exec");
         assert_eq!(task["config"]["command"], "/opt/elone/gateway/run");
         assert_eq!(task["kill_timeout"], "45s");
+        // Clients cut that short unless they are told (30 s by default), which the job cannot do.
+        assert!(of("nomad.hcl").contains("max_kill_timeout = \"45s\""));
+    }
+
+    /// The one who started a machine has to tell what the script found wrong from what an
+    /// application ends with, and applications end with small numbers.
+    #[test]
+    fn the_unit_gives_up_on_what_the_script_refuses() {
+        let script = of("run");
+        let (_, refusal) = script.split_once("refuse() {").unwrap();
+        let (_, status) = refusal.split_once("    exit ").unwrap();
+        assert_eq!(status.lines().next(), Some("78"));
+        assert!(of("{}.service").contains("\nRestartPreventExitStatus=78 100\n"));
     }
 
     /// What Firecracker 1.17 knows in a configuration (its `src/firecracker/swagger`): what it does
@@ -199,9 +215,17 @@ pub(crate) mod tests {
         let known = known();
         let config = firecracker(&Machine::made_up("gateway", TRICKY));
         let words = config["boot-source"]["boot_args"].as_str().unwrap();
-        assert_eq!(words.strip_prefix(TRICKY), Some(" console-end=ctrl-d"));
-        let own = firecracker(&Machine::made_up("a", "console-end=off"));
-        assert_eq!(own["boot-source"]["boot_args"], "console-end=off");
+        assert_eq!(words, format!("console=ttyS0 {TRICKY} console-end=ctrl-d"));
+        let cases = [
+            ("", "console=ttyS0 console-end=ctrl-d"),
+            ("console-end=off", "console=ttyS0 console-end=off"),
+        ];
+        for (settings, expected) in cases {
+            let own = firecracker(&Machine::made_up("a", settings));
+            assert_eq!(own["boot-source"]["boot_args"], expected);
+            let words: Vec<_> = expected.split(' ').map(str::to_owned).collect();
+            assert!(settings::line(&words).is_ok(), "the kernel complains of {expected}");
+        }
         for (part, value) in config.as_object().unwrap() {
             let fields = known.get(&**part).unwrap_or_else(|| panic!("it does not know {part}"));
             let several = value.as_array().map(Vec::as_slice);

@@ -2,9 +2,11 @@
 //! kind, and the machine that its script starts serves and ends as the unit of systemd expects.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::env;
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -33,6 +35,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("deploy::the_domain_is_in_order", JOINED, the_domain_is_in_order),
     scenario("deploy::the_service_answers_until_it_is_stopped", Modes::Both, the_service_answers),
     scenario("deploy::the_status_decides_what_follows", Modes::Both, the_status_decides),
+    scenario("deploy::the_monitor_has_its_say", JOINED, the_monitor_has_its_say),
+    scenario("deploy::the_deaf_monitor_ends", JOINED, the_deaf_monitor_ends),
 ];
 
 const fn scenario(name: &'static str, modes: Modes, run: fn(&Context) -> Result<()>) -> Scenario {
@@ -41,6 +45,8 @@ const fn scenario(name: &'static str, modes: Modes, run: fn(&Context) -> Result<
 
 /// What is the same in both modes.
 const JOINED: Modes = Modes::Only(Mode::Joined);
+/// What the script starts the machine with, here.
+const EMULATOR: &str = "qemu-system-aarch64";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Everything it knows but one: that what is in single quotes stays as it is, which is the point.
 const STRICT: &[&str] = &["--severity=style", "--exclude=SC2016"];
@@ -198,6 +204,30 @@ struct Service {
 
 impl Service {
     fn start(folder: &Path, scratch: &Path, network: &str) -> Result<Self> {
+        Self::start_by(folder, scratch, network, |command| command)
+    }
+
+    /// With this script where the emulator would be found; `$EMULATOR` is the emulator.
+    fn start_with(folder: &Path, scratch: &Path, monitor: &str) -> Result<Self> {
+        let emulator = program::find(EMULATOR).context("there is no emulator")?;
+        let place = scratch.join("monitor");
+        fs::create_dir_all(&place)?;
+        let script = place.join(EMULATOR);
+        fs::write(&script, format!("#!/bin/sh\n{monitor}\n"))?;
+        fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([place].into_iter().chain(env::split_paths(&path)))?;
+        Self::start_by(folder, scratch, "user", |command| {
+            command.env("PATH", path).env("EMULATOR", emulator)
+        })
+    }
+
+    fn start_by(
+        folder: &Path,
+        scratch: &Path,
+        network: &str,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self> {
         let console = scratch.join("console.txt");
         let (state, work) = (scratch.join("state"), scratch.join("work"));
         fs::create_dir_all(&state)?;
@@ -207,7 +237,7 @@ impl Service {
         command.env("ACCEL", "tcg").env("NETWORK", network);
         command.env("STATE_DIRECTORY", state).env("RUNTIME_DIRECTORY", work);
         command.stdout(out.try_clone()?).stderr(out);
-        let child = spawn(&mut command).context("starting the script")?;
+        let child = spawn(change(&mut command)).context("starting the script")?;
         Ok(Self { child, console })
     }
 
@@ -300,6 +330,8 @@ fn the_status_decides(context: &Context) -> Result<()> {
     let cases = [
         ("exit_status_arrives", "app.status=0", 0, false),
         ("exit_status_arrives", "app.status=42", 42, true),
+        // What shells and scripts like to end with is the application's too.
+        ("exit_status_arrives", "app.status=2", 2, true),
         ("null_is_unmapped", "on-fault=off", 101, true),
     ];
     for (index, (program, setting, expected, again)) in cases.into_iter().enumerate() {
@@ -319,5 +351,47 @@ fn the_status_decides(context: &Context) -> Result<()> {
     ensure!(service.says().contains("the machine ended without a status"), "{}", service.says());
     let unit = fs::read_to_string(folder.join("exit_status_arrives.service"))?;
     ensure!(restarts(&unit, 1)? && !restarts(&unit, 100)?, "{unit}");
+    // Nothing that could be run.
+    let output = Command::new(folder.join("run")).arg("abacus").output()?;
+    ensure!(output.status.code() == Some(78), "{output:?}");
+    ensure!(!restarts(&unit, 78)?, "{unit}");
+    Ok(())
+}
+
+/// The console alone does not decide: what it says counts only if the monitor ended well.
+fn the_monitor_has_its_say(context: &Context) -> Result<()> {
+    let folder = folder(context, "exit_status_arrives", "folder", &["app.status=0"])?;
+    let cases = [
+        // What the kernel does when memory runs out, at a very bad moment.
+        ("\"$EMULATOR\" \"$@\"; kill -KILL $$", 1, "the monitor ended with 137"),
+        ("echo exit status 0; exit 3", 1, "the monitor ended with 3"),
+        // Last words of its own, and what is not quite a status.
+        (r"printf 'exit status 7\r\nended\n'", 7, "ended"),
+        ("echo exit status 256; echo an exit status 0", 1, "without a status"),
+        ("echo exit status 0; echo exit status 9", 9, "exit status 9"),
+    ];
+    for (monitor, expected, mention) in cases {
+        let mut service = Service::start_with(&folder, &context.scratch, monitor)?;
+        let status = service.end()?;
+        ensure!(status.code() == Some(expected), "{monitor}: {status}: {}", service.says());
+        ensure!(service.says().contains(mention), "{monitor}: {}", service.says());
+    }
+    Ok(())
+}
+
+/// A monitor that never listens is not waited for: a second request ends it.
+fn the_deaf_monitor_ends(context: &Context) -> Result<()> {
+    let folder = folder(context, "exit_status_arrives", "folder", &[])?;
+    let monitor = "echo deaf; exec sleep 600";
+    let mut service = Service::start_with(&folder, &context.scratch, monitor)?;
+    service.wait_for("deaf")?;
+    service.terminate()?;
+    // Two signals at once would be one: the script has to have heard the first.
+    thread::sleep(Duration::from_millis(500));
+    ensure!(service.child.try_wait()?.is_none(), "it was to be asked first");
+    service.terminate()?;
+    let status = service.end()?;
+    ensure!(status.code() == Some(1), "{status}: {}", service.says());
+    ensure!(service.says().contains("the monitor ended with 143"), "{}", service.says());
     Ok(())
 }

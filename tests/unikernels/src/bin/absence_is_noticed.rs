@@ -25,10 +25,11 @@ async fn main(platform: Platform) {
     let mut length = calls::console_read(&mut line); // from here on what is typed is kept
     info!("ready");
     loop {
-        let Ok(read) = console.read(&mut line[length..]).await;
-        length += read;
+        // What was read may be more than a line.
         let Some(end) = line[..length].iter().position(|byte| *byte == b'\n') else {
             length %= line.len();
+            let Ok(read) = console.read(&mut line[length..]).await;
+            length += read;
             continue;
         };
         match &line[..end] {

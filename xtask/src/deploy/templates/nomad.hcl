@@ -20,6 +20,8 @@ job {{ name|json }} {
     task {{ name|json }} {
       driver       = "raw_exec"
       user         = {{ user|json }}
+      # A client cuts this short at 30 s unless its own configuration has, in its block client,
+      #   max_kill_timeout = "{{ patience }}s"
       kill_signal  = "SIGTERM"
       kill_timeout = "{{ patience }}s"
 

@@ -3,10 +3,12 @@
 #
 #   ./run [qemu|kvmtool|firecracker]
 #
-# The machine's console is standard output. The exit status is the machine's own, as the last line
-# of its console says it: its application's, 101 after faults that were too many, 100 where it
-# cannot be booted; 1 if it ended without a word. SIGTERM asks it to end, where it can be asked; a
-# second one pulls the plug.
+# The machine's console is standard output. The exit status is the machine's own, by the last line
+# `exit status N` on its console: its application's, 101 after faults that were too many, 102 where
+# it was asked to end and did not in time, 100 where it cannot be booted. It is 1 without such a
+# line, and if the monitor failed or was killed, whatever the console said before; 78 if this was
+# called wrongly or there is no KVM. SIGTERM asks the machine to end, where it can be asked; a second
+# one pulls the plug.
 #
 #   ACCEL            kvm, or tcg: emulated, anywhere and slowly (qemu alone)
 #   NETWORK          instead of the TAP interface {{ tap }}, what -netdev takes (qemu alone)
@@ -20,7 +22,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 refuse() {
     printf '%s: %s\n' "$0" "$*" >&2
-    exit 2
+    exit 78
 }
 
 # The machine.
@@ -54,30 +56,34 @@ kvmtool() {
 }
 
 firecracker() {
-    exec firecracker --no-api --config-file "$here/firecracker.json" <>console.in
+    exec firecracker --no-api --config-file "$here/firecracker.json" <&3
 }
 
 # SIGTERM, once and again. On arm64 Firecracker has no power button, so it is asked by Ctrl-D on its
 # console; kvmtool does not read its console but from a terminal, so it is not asked.
 end() {
     case $monitor${asked:-} in
-    qemu) printf 'system_powerdown\n' >monitor.in ;;
-    firecracker) printf '\004' >console.in ;;
+    qemu) printf 'system_powerdown\n' >&3 ;;
+    firecracker) printf '\004' >&3 ;;
     *) kill "$machine" 2>/dev/null || true ;;
     esac
     asked=-again
+    heard=yes
 }
 
-# Passes the console on line by line, and ends with the status that the last such line tells.
+# Passes the console on line by line, and ends with the status that the last line of its form tells.
+# (Monitors have their own last words after that.) An application can write such a line too, but not
+# after the kernel's. A line is in memory here until it ends, however long it is: what runs this has
+# to bound that, as the unit's MemoryMax= does.
 follow() {
     return=$(printf '\r')
     status=
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line%"$return"}
         printf '%s\n' "$line"
-        case $line in
-        'exit status '*[!0-9]* | 'exit status ') ;;
-        'exit status '*) status=${line#exit status } ;;
+        case ${line#exit status } in
+        "$line") ;;
+        [0-9] | [1-9][0-9] | 1[0-9][0-9] | 2[0-4][0-9] | 25[0-5]) status=${line#exit status } ;;
         esac
     done
     if [ -z "$status" ]; then
@@ -86,12 +92,16 @@ follow() {
     exit "${status:-1}"
 }
 
-# The exit status of a process that we started; a signal that comes in between is answered first.
+# The exit status of a process that we started; a signal that comes in between is answered first,
+# and then what wait said may be that signal. Whom wait has told of before is unknown to it: 127.
 await() {
+    result=127
     while :; do
-        result=0
-        wait "$1" || result=$?
-        kill -0 "$1" 2>/dev/null || return "$result"
+        heard=
+        code=0
+        wait "$1" || code=$?
+        [ "$code" -eq 127 ] || result=$code
+        [ -n "$heard" ] || return "$result"
     done
 }
 
@@ -114,12 +124,21 @@ if [ ! -e "$box" ]; then
 fi
 [ "$box" = "$work/black-box" ] || ln -s "$box" black-box
 ln -s "$here/{{ image }}" .
-mkfifo console console.in monitor.in monitor.out
+mkfifo console monitor.in monitor.out
+# What the monitor is asked by: open on both ends from now on, so that to ask never waits for one
+# who listens, and what is asked before the monitor listens is not lost.
+exec 3<>monitor.in
 
 follow <console &
 console=$!
 trap end TERM INT
 "$monitor" >console &
 machine=$!
-await "$machine" || true
+ended=0
+await "$machine" || ended=$?
+if [ "$ended" -ne 0 ]; then
+    await "$console" || true
+    printf 'the monitor ended with %s\n' "$ended" >&2
+    exit 1
+fi
 await "$console"

@@ -63,7 +63,10 @@ impl<'c> Order<'c> {
         let machine = context.boards.join("monitor").join(map).with_extension("toml");
         let words = [PROGRAM, "--machine", "machine.toml", "--image", "image"];
         let words = words.map(str::to_owned).to_vec();
-        let order = Self { context, host, directory, words, settings: Vec::new() };
+        // Firecracker's machine has a serial port only for those who ask.
+        let settings =
+            if map == "firecracker" { vec!["console=ttyS0".to_owned()] } else { Vec::new() };
+        let order = Self { context, host, directory, words, settings };
         order.put(&machine, "machine.toml")?;
         order.put(&order.context.image(image)?, "image")?;
         Ok(order)
