@@ -102,6 +102,8 @@ impl Interrupts {
         /// How long it may take, in parts of a second, where a hypervisor has to be woken for it. It is
         /// there at once everywhere else.
         const PATIENCE: u64 = 2;
+        /// How often to look all the same: time goes on for a machine that is not let run.
+        const LOOKS: u32 = 1000;
         let Interrupt { id, trigger } = self.timer;
         let mut controller = CONTROLLER.lock();
         let controller = controller.as_mut().ok_or(BootError::NoInterruptController)?;
@@ -109,9 +111,10 @@ impl Interrupts {
         let start = timer::ticks();
         timer::set_alarm(start);
         let end = start.saturating_add(cpu::counter_frequency() / PATIENCE);
-        let mut came = None;
-        while is_known && came.is_none() && timer::ticks() <= end {
+        let (mut came, mut looks) = (None, 0);
+        while is_known && came.is_none() && (looks < LOOKS || timer::ticks() <= end) {
             came = controller.acknowledge();
+            looks += 1;
         }
         timer::clear_alarm();
         if let Some(came) = came {

@@ -47,3 +47,39 @@ pub(super) fn expect(part: Part, accesses: &[Access]) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use crate::workspace::Workspace;
+
+    /// What may be accessed as a device is, without a note of it: all of it is memory.
+    const MEMORY: [&str; 3] =
+        ["hal/src/arch/measured.rs", "hal/src/arch/user.rs", "hal/src/wipe.rs"];
+
+    /// The files below `directory` that have a volatile access in them.
+    fn volatile(root: &Path, directory: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                volatile(root, &path, found);
+            } else if fs::read_to_string(&path).is_ok_and(|text| text.contains("_volatile(")) {
+                found.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+
+    /// The compiler chooses the form of a volatile access, so that devices are reached by none.
+    #[test]
+    fn devices_are_accessed_by_what_is_noted_alone() {
+        let root = Workspace::read().unwrap().root;
+        let mut found = Vec::new();
+        for part in ["hal/src", "kernel/src", "boards/src"] {
+            volatile(&root, &root.join(part), &mut found);
+        }
+        found.sort();
+        assert_eq!(found, MEMORY);
+    }
+}
