@@ -177,6 +177,16 @@ impl DmaRegion {
         Ok(DmaSpan { address: PhysicalAddress(self.physical.0 + offset as u64), length })
     }
 
+    /// Sees to it that what was written is in memory, for a device that reads past the caches; what
+    /// such a device writes is not seen here. Nothing stored earlier comes after it.
+    pub fn clean(&self) {
+        #[cfg(target_os = "none")]
+        // SAFETY: the region is mapped as normal memory for good (`DmaPool::new`).
+        unsafe {
+            crate::arch::caches::clean(self.base, self.length);
+        }
+    }
+
     fn holds(&self, offset: usize, length: usize) -> Result<(), DmaError> {
         match offset.checked_add(length) {
             Some(end) if end <= self.length => Ok(()),

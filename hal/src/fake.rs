@@ -6,10 +6,13 @@
 //! a driver; a test sees a driver that does otherwise as a panic.
 
 pub mod bus;
+pub mod cadence;
 pub mod clock;
 pub mod gpio;
 pub mod honest;
+pub mod its;
 pub mod memory;
+pub mod pci;
 pub mod ring;
 pub mod serial;
 pub mod virtio;

@@ -5,6 +5,8 @@
 //! for an instant, or until somebody looks. So the edge is latched by the controller, and the line
 //! is looked at after each: a monitor of the last kind lets go only then.
 
+pub mod line;
+
 use crate::mmio::Window;
 
 /// Registers, by the manual's names (table 3-1). Bits 9:2 of a data register's address say which

@@ -16,9 +16,14 @@ pub mod dma;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod generation;
+pub mod gicv2m;
 pub mod gpio;
+pub mod interrupts;
+pub mod its;
 pub mod mmio;
 pub mod observed;
+pub mod pci;
+pub mod pm;
 pub mod protections;
 pub mod rtc;
 #[cfg(target_os = "none")]
@@ -28,6 +33,8 @@ pub mod stolen;
 pub mod uart;
 pub mod virtio;
 pub mod wipe;
+#[cfg(target_os = "none")]
+pub mod xen;
 
 /// Interrupt numbers and trigger modes, in the interrupt controller's own terms.
 pub use arm_gic::{IntId, Trigger};

@@ -125,6 +125,7 @@ accessors! {
     "8" u8: read8 write8;
     "16" u16: read16 write16;
     "32" u32: read32 write32;
+    "64" u64: read64 write64;
 }
 
 /// Writes the accessor for each width in which a device is looked at first.

@@ -1,12 +1,17 @@
-//! Serial ports: the PL011 of Arm and the 16550 of everybody else, behind one [`Uart`].
+//! Serial ports: the PL011 of Arm, the 16550 of everybody else, and what Broadcom made of that,
+//! behind one [`Uart`].
 //!
 //! A port is a handle to registers, without state or lock, so that the report of a fault can use
 //! it whatever was going on. Who uses it from two places at once gets mixed lines, nothing worse.
 //! Baud rates are never touched: firmware or hypervisor has chosen one.
 
+mod bcm2835_aux;
+mod cadence;
 mod ns16550;
 mod pl011;
 
+pub use bcm2835_aux::Bcm2835Aux;
+pub use cadence::Cadence;
 pub use ns16550::{Ns16550, RegisterWidth};
 pub use pl011::Pl011;
 
@@ -33,6 +38,10 @@ pub enum Uart {
     Pl011(Pl011),
     /// 16550 or compatible.
     Ns16550(Ns16550),
+    /// Broadcom's mini UART.
+    Bcm2835Aux(Bcm2835Aux),
+    /// Cadence's.
+    Cadence(Cadence),
 }
 
 impl Uart {
@@ -42,6 +51,8 @@ impl Uart {
         match self {
             Self::Pl011(port) => fill(bytes, || port.room(), |byte| port.put(byte)),
             Self::Ns16550(port) => fill(bytes, || port.room(), |byte| port.put(byte)),
+            Self::Bcm2835Aux(port) => fill(bytes, || port.room(), |byte| port.put(byte)),
+            Self::Cadence(port) => fill(bytes, || port.room(), |byte| port.put(byte)),
         }
     }
 
@@ -56,6 +67,8 @@ impl Uart {
         match self {
             Self::Pl011(port) => port.receive(),
             Self::Ns16550(port) => port.receive(),
+            Self::Bcm2835Aux(port) => port.receive(),
+            Self::Cadence(port) => port.receive(),
         }
     }
 
@@ -64,7 +77,15 @@ impl Uart {
         match self {
             Self::Pl011(port) => port.enable_receive_interrupt(),
             Self::Ns16550(port) => port.enable_receive_interrupt(),
+            Self::Bcm2835Aux(port) => port.enable_receive_interrupt(),
+            Self::Cadence(port) => port.enable_receive_interrupt(),
         }
+    }
+
+    /// Whether it can tell a break from a byte.
+    #[must_use]
+    pub const fn has_breaks(self) -> bool {
+        !matches!(self, Self::Bcm2835Aux(_) | Self::Cadence(_))
     }
 
     /// Asks for no more interrupts: for a handler that leaves the reading to somebody else. Nothing
@@ -73,6 +94,8 @@ impl Uart {
         match self {
             Self::Pl011(port) => port.disable_interrupts(),
             Self::Ns16550(port) => port.disable_interrupts(),
+            Self::Bcm2835Aux(port) => port.disable_interrupts(),
+            Self::Cadence(port) => port.disable_interrupts(),
         }
     }
 }

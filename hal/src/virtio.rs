@@ -1,7 +1,8 @@
-//! Virtio devices on a memory-mapped transport, after virtio 1.2 and its legacy interface.
+//! Virtio devices, memory-mapped or on PCI, after virtio 1.2, and where they are memory-mapped its
+//! legacy interface.
 //!
 //! ```text
-//! Transport::open(window) → begin(id) → Setup → negotiate() → Agreed → queue()… → finish() → Live
+//! Transport::open…(…) → begin(id) → Setup → negotiate() → Agreed → queue()… → finish() → Live
 //!                                        Live::restart() → Agreed → queue_again()… → finish() → Live
 //! ```
 //!
@@ -15,9 +16,13 @@ mod config;
 pub mod console;
 mod error;
 mod features;
+mod interrupt;
 mod layout;
 mod live;
+mod mapped;
 pub mod net;
+mod pci;
+mod port;
 pub mod queue;
 mod registers;
 pub mod rng;
@@ -28,6 +33,9 @@ pub use agreed::Agreed;
 pub use config::Config;
 pub use error::{DeviceError, Fault, ProbeError};
 pub use features::Features;
-pub use live::{Causes, InterruptPort, Live};
+pub use interrupt::{Causes, InterruptPort};
+pub use live::Live;
+pub use pci::Vectors;
+pub(crate) use pci::is_virtio;
 pub use setup::Setup;
 pub use transport::{DeviceId, Transport};

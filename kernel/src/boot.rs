@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::console;
 use crate::devices::Devices;
 use crate::error::BootError;
+use crate::gpio;
 use crate::hypervisor;
 use crate::identity;
 use crate::input;
@@ -52,15 +53,16 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper)
     let machine = memory.read_machine(&BOARD)?; // RAM, devices, interrupt numbers
     console::open(machine, &mut memory); // what the device tree names
     power::use_conduit(machine.psci, memory.entered_at()); // from here on the machine can be switched off
+    power::use_power_management(machine, &mut memory); // in one way or the other
     cpu::unmask_errors(); // the bus's, which come late: from here on one is told
     let settings = Settings::parse(machine.bootargs(), |error| log::warn!("{error}"));
     memory.claim(machine)?; // free RAM: writable, never executable
     let interrupts = Interrupts::init(machine, &mut memory)?; // GIC on, every line still masked
-    hypervisor::meet(machine, identity::level(memory.entered_at()), &mut memory); // if there is one
+    hypervisor::meet(identity::level(memory.entered_at()), &mut memory); // if there is one
     let clock = Clock::start(machine, &interrupts, &mut memory)?; // monotonic time, one alarm
     logger::start(settings.log, clock); // earlier records were shown down to INFO
     clock.announce(); // where the date comes from
-    let mut devices = Devices::probe(machine, &mut memory);
+    let mut devices = Devices::probe(machine, &interrupts, &mut memory);
     blackbox::open(memory.retained(), clock, settings.policy); // from here on faults are answered as asked
     watchdog::start(settings.watchdog); // it watches as soon as the application runs
     power::grant(settings.shutdown); // for as long as this it may still run when it is asked to end
@@ -69,6 +71,7 @@ fn bring_up(handoff: Handoff) -> Result<(Application, &'static Platform, Mapper)
     let info = identity::of(machine, &memory);
     identity::announce(machine, &info);
     let button = power::button(machine, &mut memory); // by which it is asked
+    gpio::grant(settings.gpio.into_iter().flatten(), machine, &mut memory); // lines for the application
     input::open(settings.console_end); // or on the console
     let notices = absence::watch(machine, &mut memory); // of pauses and restores
     let lines = devices.lines().chain(console::line()).chain(button).chain(notices);

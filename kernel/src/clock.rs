@@ -30,7 +30,7 @@ impl Clock {
         interrupts: &Interrupts,
         memory: &mut Memory,
     ) -> Result<Self, BootError> {
-        let scale = Scale::of(cpu::counter_frequency()).ok_or(BootError::NoTimer)?;
+        let scale = Scale::of(cpu::counter_frequency()).ok_or(BootError::NoFrequency)?;
         interrupts.hear_timer()?;
         let clock = Self { scale, start: timer::ticks() };
         let mut calendar = CALENDAR.lock();

@@ -1,40 +1,45 @@
 //! The console: where the log goes, and what is typed comes from.
 //!
-//! Whatever the device tree names serves: a PL011, a 16550, or else a virtio console. Which of
-//! several UARTs it is, [`crate::machine`] says; one that is not there is named, and the next one in
-//! the tree's order serves. Before the tree is read, the board's early UART does, and it is looked at,
-//! and written to, only if there is something to complain of: on another machine nothing may be there.
+//! Whatever the device tree names serves: a PL011, a 16550, or else Xen's console, or else a virtio
+//! console. Which of several UARTs it is, [`crate::machine`] says; one that is not there is named, and
+//! the next one in the tree's order serves. Before the tree is read, the board's early UART does, and it
+//! is looked at, and written to, only if there is something to complain of: on another machine nothing
+//! may be there. It goes on serving where the tree's own console is of an unknown kind.
 //! On a machine with none of them everything is dropped, and all else works.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use elone_boards::Early;
+use elone_boards::{Early, EarlyUart, UartModel as Told};
 use elone_hal::address::PhysicalRange;
 use elone_hal::arch::tables::MapError;
 use elone_hal::attempt::Absent;
 use elone_hal::mmio::Window;
-use elone_hal::uart::{Ns16550, Pl011, Received, RegisterWidth, Uart};
+use elone_hal::uart::{Bcm2835Aux, Cadence, Ns16550, Pl011, Received, RegisterWidth, Uart};
 use elone_hal::virtio::InterruptPort;
 use elone_hal::virtio::console::Console as Virtio;
+use elone_hal::xen::{Console as Hypercalls, Xen};
 use heapless::String;
 use spin::{Mutex, MutexGuard, Once};
 
+use crate::hypervisor;
 use crate::input;
 use crate::interrupts::Source;
 use crate::machine::{Interrupt, Machine, UartModel};
 use crate::memory::Memory;
 use crate::tail::Tail;
 
-/// The registers of a PL011 (PrimeCell UART TRM, section 3.1).
-const PL011_LENGTH: u64 = 0x1000;
+/// What is mapped of an early UART: no kind has more registers.
+const EARLY_LENGTH: u64 = 0x1000;
 
-/// Until the tree is read: the registers of the board's guess, untouched.
-static EARLY: Once<Window> = Once::new();
+/// Until the tree is read: the board's guess, and its registers, untouched.
+static EARLY: Once<(EarlyUart, Window)> = Once::new();
 /// What the device tree names.
 static SERIAL: Once<Uart> = Once::new();
 /// Its line.
 static SERIAL_LINE: Once<Interrupt> = Once::new();
+/// Where no UART is, or it is asked for: Xen's.
+static XEN: Once<Hypercalls> = Once::new();
 /// Where no UART is: the first virtio console.
 static VIRTIO: Mutex<Option<Virtio>> = Mutex::new(None);
 /// Its line, and what acknowledges it.
@@ -46,9 +51,11 @@ static DECIDED: AtomicBool = AtomicBool::new(false);
 
 /// From here on complaints can be read, on the machine that the image was made for.
 pub(crate) fn early(board: &Early, memory: &mut Memory) {
-    let registers = PhysicalRange::new(board.uart, PL011_LENGTH);
-    if let Some(Ok(window)) = registers.map(|registers| memory.early_device(registers)) {
-        EARLY.call_once(|| window);
+    if let Some(uart) = board.uart
+        && let Some(registers) = PhysicalRange::new(uart.address, EARLY_LENGTH)
+        && let Ok(window) = memory.early_device(registers)
+    {
+        EARLY.call_once(|| (uart, window));
     }
     crate::log::open();
 }
@@ -56,6 +63,10 @@ pub(crate) fn early(board: &Early, memory: &mut Memory) {
 /// From here on the log goes where the device tree says, or to the first UART of it that is there.
 pub(crate) fn open(machine: &Machine, memory: &mut Memory) {
     DECIDED.store(true, Ordering::Relaxed);
+    let xen = hypervisor::look_for_xen(machine, memory.entered_at());
+    if machine.names_hypervisor_console && open_xen(xen) {
+        return;
+    }
     let others = machine.uarts.iter().filter(|uart| machine.console != Some(**uart));
     for uart in machine.console.iter().chain(others) {
         let place = format_args!("{} {}", uart.model, uart.registers.start());
@@ -63,6 +74,9 @@ pub(crate) fn open(machine: &Machine, memory: &mut Memory) {
         if machine.is_ram(&uart.registers) {
             log::warn!("{place}: {}", MapError::InMemory);
             continue;
+        }
+        if uart.model == UartModel::Bcm2835Aux {
+            power_up_aux(machine, memory);
         }
         match memory.device(uart.registers) {
             Err(error) => log::warn!("{place}: {error}"),
@@ -82,12 +96,70 @@ pub(crate) fn open(machine: &Machine, memory: &mut Memory) {
             },
         }
     }
+    if !open_xen(xen) && !machine.unknown_console.is_empty() {
+        keep_early(&machine.unknown_console);
+    }
+}
+
+/// The board's guess goes on serving, if it is there: what the tree has for a console is of a kind that
+/// nobody here knows. Without an interrupt it is written to alone.
+fn keep_early(unknown: &str) {
+    DECIDED.store(false, Ordering::Relaxed);
+    let Some(uart) = early_uart() else { return DECIDED.store(true, Ordering::Relaxed) };
+    SERIAL.call_once(|| uart);
+    show(core::mem::take(&mut *BACKLOG.lock()).as_bytes());
+    log::warn!("console: `{unknown}` is not known; the early UART of the image's board serves");
+}
+
+/// Has the board's guess say what nobody else can: the boot has come to its end without a console.
+pub(crate) fn fall_back() {
+    let is_heard = SERIAL.get().is_some() || XEN.get().is_some();
+    if is_heard || VIRTIO.try_lock().is_none_or(|virtio| virtio.is_some()) {
+        return;
+    }
+    DECIDED.store(false, Ordering::Relaxed);
+    show(core::mem::take(&mut *BACKLOG.lock()).as_bytes());
+}
+
+/// From here on the log goes to Xen, where it takes it; whether it does. What is typed has to be asked
+/// for: see [`is_silent`].
+fn open_xen(xen: Option<Xen>) -> bool {
+    let Some(xen) = xen else { return false };
+    match xen.console() {
+        Ok(console) => {
+            XEN.call_once(|| console);
+            show(core::mem::take(&mut *BACKLOG.lock()).as_bytes());
+            true
+        }
+        Err(error) => {
+            log::warn!("Xen's console: {error}");
+            false
+        }
+    }
+}
+
+/// Whether nothing interrupts when something is typed, so that it has to be looked.
+pub(crate) fn is_silent() -> bool {
+    XEN.get().is_some()
+}
+
+/// Has the block that the mini UART is a part of let it answer.
+fn power_up_aux(machine: &Machine, memory: &mut Memory) {
+    let Some(block) = machine.aux else { return };
+    match memory.device(block).map(Bcm2835Aux::power_up) {
+        Ok(Ok(())) => {}
+        Ok(Err(absent)) => log::warn!("aux {}: {absent}", block.start()),
+        Err(error) => log::warn!("aux {}: {error}", block.start()),
+    }
 }
 
 /// Takes a UART over, if it is there.
 fn find(model: UartModel, window: Window) -> Result<Uart, Absent> {
     match model {
         UartModel::Pl011 => Pl011::find(window).map(Uart::Pl011),
+        UartModel::Sbsa => Pl011::find_generic(window).map(Uart::Pl011),
+        UartModel::Bcm2835Aux => Bcm2835Aux::find(window).map(Uart::Bcm2835Aux),
+        UartModel::Cadence => Cadence::find(window).map(Uart::Cadence),
         UartModel::Ns16550 { register_shift, access_width } => {
             let width =
                 if access_width == 4 { RegisterWidth::Bits32 } else { RegisterWidth::Bits8 };
@@ -97,13 +169,18 @@ fn find(model: UartModel, window: Window) -> Result<Uart, Absent> {
 }
 
 /// Takes a virtio console, which serves where there is no UART, and says what could not be said.
-pub(crate) fn offer(mut console: Virtio, interrupt: Interrupt) {
+/// Returns whether it was wanted.
+pub(crate) fn offer(mut console: Virtio, interrupt: Option<Interrupt>) -> bool {
     let mut virtio = VIRTIO.lock();
-    if virtio.is_none() && SERIAL.get().is_none() {
+    if virtio.is_none() && SERIAL.get().is_none() && XEN.get().is_none() {
         let _dropped = console.write(BACKLOG.lock().as_bytes(), patience());
-        VIRTIO_LINE.call_once(|| (interrupt, console.interrupt_port()));
+        if let Some(interrupt) = interrupt {
+            VIRTIO_LINE.call_once(|| (interrupt, console.interrupt_port()));
+        }
         *virtio = Some(console);
+        return true;
     }
+    false
 }
 
 /// The line on which the console's receiver interrupts, if it has one.
@@ -151,6 +228,8 @@ pub(crate) fn show(bytes: &[u8]) {
                 None => uart.write(line),
             };
         }
+    } else if let Some(xen) = XEN.get() {
+        xen.write(bytes);
     } else if let Some(mut virtio) = VIRTIO.try_lock() {
         match (virtio.as_mut(), BACKLOG.try_lock(), core::str::from_utf8(bytes)) {
             (Some(virtio), _, _) => drop(virtio.write(bytes, patience())),
@@ -164,6 +243,9 @@ pub(crate) fn show(bytes: &[u8]) {
 pub(crate) fn receive() -> Option<Received> {
     if let Some(uart) = SERIAL.get() {
         return uart.receive();
+    }
+    if let Some(xen) = XEN.get() {
+        return xen.read().map(Received::Byte);
     }
     let mut byte = [0];
     match virtio()?.as_mut()?.read(&mut byte) {
@@ -186,6 +268,7 @@ fn virtio() -> Option<MutexGuard<'static, Option<Virtio>>> {
 pub(crate) fn listen() -> Option<Received> {
     match SERIAL.get() {
         Some(uart) => uart.enable_receive_interrupt(),
+        None if is_silent() => {}
         None if virtio()?.as_mut()?.arm() => {}
         None => return None,
     }
@@ -201,13 +284,23 @@ pub(crate) fn hold_back() {
 
 /// Whether there is a wire, which can be broken.
 pub(crate) fn has_breaks() -> bool {
-    SERIAL.get().is_some()
+    SERIAL.get().is_some_and(|uart| uart.has_breaks())
 }
 
 /// The board's guess, for as long as nobody knows better.
 fn early_uart() -> Option<Uart> {
-    let guess = EARLY.get().filter(|_| !DECIDED.load(Ordering::Relaxed))?;
-    Pl011::guess(*guess).map(Uart::Pl011).ok()
+    let (guess, window) = EARLY.get().filter(|_| !DECIDED.load(Ordering::Relaxed))?;
+    let model = match guess.model {
+        // It says what it is, so that whatever is there instead is not taken for one.
+        Told::Pl011 => return Pl011::guess(*window).map(Uart::Pl011).ok(),
+        Told::Sbsa => UartModel::Sbsa,
+        Told::Ns16550 { register_shift, access_width } => {
+            UartModel::Ns16550 { register_shift, access_width }
+        }
+        Told::Bcm2835Aux => UartModel::Bcm2835Aux,
+        Told::Cadence => UartModel::Cadence,
+    };
+    find(model, *window).ok()
 }
 
 /// How long to wait for room in a virtio console: looks at memory, some milliseconds of them.

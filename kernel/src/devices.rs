@@ -1,6 +1,8 @@
 //! What is plugged into the machine: every virtio slot is looked into once, in the order of their
-//! addresses, and each device is given to the driver of its kind. One that cannot be used is said
-//! so by address; the others still are.
+//! addresses, then all of PCI ([`pci`]), and each device is given to the driver of its kind. One that
+//! cannot be used is said so by address; the others still are.
+
+mod pci;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,6 +10,7 @@ use elone_gate::{DeviceClass, Error, Events, Handle};
 use elone_hal::address::PhysicalAddress;
 #[cfg(elone_contained)]
 use elone_hal::arch::{core as cpu, timer};
+use elone_hal::pci::Address;
 use elone_hal::virtio::blk::Blk;
 use elone_hal::virtio::console::Console;
 use elone_hal::virtio::net::Net;
@@ -19,7 +22,7 @@ use spin::{Mutex, MutexGuard, Once};
 use crate::blackbox;
 use crate::console;
 use crate::hearing::{Found, HEARING};
-use crate::interrupts::Source;
+use crate::interrupts::{Interrupts, Source};
 use crate::machine::{Interrupt, Machine, VirtioSlot};
 use crate::memory::Memory;
 
@@ -49,10 +52,36 @@ pub(crate) enum Driver {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Device {
     pub(crate) class: DeviceClass,
-    /// Where its slot is.
-    at: PhysicalAddress,
-    interrupt: Interrupt,
-    port: InterruptPort,
+    at: Place,
+    wires: Wires,
+}
+
+/// Where a device is plugged in.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In the slot at this address.
+    Slot(PhysicalAddress),
+    /// On this function behind a host bridge, the first of which is 0.
+    Pci(usize, Address),
+}
+
+/// How a device interrupts.
+#[derive(Clone, Copy, Debug)]
+enum Wiring {
+    /// By a line, if one leads away from it.
+    Line(Option<Interrupt>),
+    /// By messages: one of its queues and, unless that is for both, one of its configuration.
+    Messages { queues: Interrupt, configuration: Option<Interrupt> },
+}
+
+/// What arrives from a device, and what to ask it then.
+type Wires = [Option<(Interrupt, InterruptPort)>; 2];
+
+/// Whether anybody takes a device's interrupts back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Yes,
+    No,
 }
 
 /// All devices that can be used.
@@ -68,68 +97,85 @@ pub(crate) fn driver(handle: Handle) -> Result<MutexGuard<'static, Driver>, Erro
 }
 
 impl Devices {
-    /// Looks into every slot that the device tree names.
-    pub(crate) fn probe(machine: &Machine, memory: &mut Memory) -> Self {
+    /// Looks into every slot that the device tree names, and behind every host bridge.
+    pub(crate) fn probe(machine: &Machine, interrupts: &Interrupts, memory: &mut Memory) -> Self {
         let mut devices = Self { list: Vec::new(), entropy: None };
         for slot in &machine.virtio {
-            if let Err(error) = devices.probe_slot(slot, memory) {
-                log::warn!("virtio slot {}: {error}", slot.registers.start());
+            let at = Place::Slot(slot.registers.start());
+            if let Err(error) = devices.probe_slot(at, slot, memory) {
+                log::warn!("{at}: {error}");
             }
         }
+        pci::probe(machine, &mut interrupts.messages(machine), memory, &mut devices);
         devices
     }
 
-    fn probe_slot(&mut self, slot: &VirtioSlot, memory: &mut Memory) -> Result<(), SlotError> {
+    fn probe_slot(
+        &mut self,
+        at: Place,
+        slot: &VirtioSlot,
+        memory: &mut Memory,
+    ) -> Result<(), SlotError> {
         let window = memory.device(slot.registers).map_err(SlotError::Map)?;
         let Some(transport) = Transport::open(window)? else { return Ok(()) };
         if !slot.dma_coherent {
-            log::warn!("virtio slot {}: taken to be coherent", slot.registers.start());
+            log::warn!("{at}: taken to be coherent");
         }
+        // Nobody else has its line, so nobody is disturbed if it is not heard.
+        self.adopt(at, transport, Wiring::Line(Some(slot.interrupt)), memory).map(|_heard| ())
+    }
+
+    /// Gives a device to the driver of its kind.
+    fn adopt(
+        &mut self,
+        at: Place,
+        transport: Transport,
+        wiring: Wiring,
+        memory: &mut Memory,
+    ) -> Result<Heard, SlotError> {
         let id = transport.id();
         let mut pool = |length| memory.dma_pool(length).ok_or(SlotError::Memory(id));
         match id {
             DeviceId::NET => {
                 let net = Net::probe(transport, &mut pool(NET_MEMORY)?)?;
-                self.add(slot, DeviceClass::Net, net.interrupt_port(), Driver::Net(net))
+                let wires = wiring.wires(net.interrupt_port());
+                self.add(Device { class: DeviceClass::Net, at, wires }, Driver::Net(net))
             }
             DeviceId::BLOCK => {
                 let blk = Blk::probe(transport, &mut pool(BLOCK_MEMORY)?)?;
-                let Err(blk) = blackbox::keep_disk(blk, slot.interrupt) else { return Ok(()) };
-                self.add(slot, DeviceClass::Block, blk.interrupt_port(), Driver::Block(blk))
+                let wires = wiring.wires(blk.interrupt_port());
+                let Err(blk) = blackbox::keep_disk(blk, wiring.first()) else {
+                    return Ok(Heard::Yes);
+                };
+                self.add(Device { class: DeviceClass::Block, at, wires }, Driver::Block(blk))
             }
             DeviceId::ENTROPY => {
                 self.entropy = Some(Rng::probe(transport, &mut pool(SMALL_MEMORY)?)?);
-                Ok(())
+                Ok(Heard::No)
             }
             DeviceId::CONSOLE => {
                 let console = Console::probe(transport, &mut pool(SMALL_MEMORY)?)?;
-                console::offer(console, slot.interrupt);
-                Ok(())
+                let taken = console::offer(console, wiring.first());
+                Ok(if taken { Heard::Yes } else { Heard::No })
             }
             other => Err(SlotError::NoDriver(other)),
         }
     }
 
     /// Gives a device the next handle.
-    fn add(
-        &mut self,
-        slot: &VirtioSlot,
-        class: DeviceClass,
-        port: InterruptPort,
-        driver: Driver,
-    ) -> Result<(), SlotError> {
+    fn add(&mut self, device: Device, driver: Driver) -> Result<Heard, SlotError> {
         let place = TABLE.get(self.list.len()).ok_or(SlotError::TooMany)?;
-        let device = Device { class, at: slot.registers.start(), interrupt: slot.interrupt, port };
         self.list.push(device).map_err(|_| SlotError::TooMany)?;
         place.call_once(|| Mutex::new(driver));
-        Ok(())
+        Ok(Heard::Yes)
     }
 
     /// The lines of all devices with handles and of the kernel's own, and what each means.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Interrupt, Source)> {
-        let with_handles = (0..).zip(&self.list).map(|(index, device)| {
+        let with_handles = (0..).zip(&self.list).flat_map(|(index, device)| {
             let event = Events::device(Handle(index));
-            (device.interrupt, Source::Device(device.port, event))
+            let wires = device.wires.into_iter().flatten();
+            wires.map(move |(interrupt, port)| (interrupt, Source::Device(port, event)))
         });
         with_handles.chain(blackbox::disk_line())
     }
@@ -149,12 +195,46 @@ impl Device {
             return Events::NONE;
         }
         if HEARING.find(event) == Found::Deaf {
-            let (at, line) = (self.at, self.interrupt.id);
-            log::warn!(
-                "virtio slot {at}: its interrupt ({line:?}) never came: looked at every 10 ms from now on"
-            );
+            let at = self.at;
+            match self.wires.first().copied().flatten().map(|(interrupt, _)| interrupt.line) {
+                Some(line) => log::warn!(
+                    "{at}: its interrupt ({line:?}) never came: looked at every 10 ms from now on"
+                ),
+                None => log::warn!("{at}: it has no interrupt: looked at every 10 ms from now on"),
+            }
         }
         event
+    }
+}
+
+impl Wiring {
+    /// What arrives of the queues.
+    const fn first(&self) -> Option<Interrupt> {
+        match *self {
+            Self::Line(line) => line,
+            Self::Messages { queues, .. } => Some(queues),
+        }
+    }
+
+    /// All that arrives from a device whose driver says what to ask it about its queues.
+    fn wires(&self, port: InterruptPort) -> Wires {
+        let second = match *self {
+            Self::Line(_) => None,
+            Self::Messages { configuration, .. } => configuration,
+        };
+        let of_configuration =
+            second.map(|interrupt| (interrupt, InterruptPort::of_configuration()));
+        [self.first().map(|interrupt| (interrupt, port)), of_configuration]
+    }
+}
+
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Slot(address) => write!(f, "virtio slot {address}"),
+            Self::Pci(0, address) => write!(f, "PCI {address}"),
+            Self::Pci(host, address) => write!(f, "PCI {host:04x}:{address}"),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn of(machine: &'static Machine, memory: &Memory) -> MachineInfo {
         interrupt_controller: match machine.interrupt_controller {
             Some(InterruptController::GicV3 { .. }) => "GICv3",
             Some(InterruptController::GicV2 { .. }) => "GICv2",
+            Some(InterruptController::Bcm2836 { .. }) => "BCM2836",
             None => "none",
         },
         memory: machine.memory(),

@@ -6,10 +6,13 @@
 //! does not read at all is dropped. What does not fit stays in the device, which then does not
 //! interrupt before there is room: nothing of a long text is lost, and nobody hears what is behind it
 //! before an application that has begun to read reads on.
+//!
+//! A hypervisor's console has no line: from when somebody listens on, it is asked ten times a second
+//! while the machine sleeps, and before it does.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use elone_gate::Events;
+use elone_gate::{Events, Nanoseconds};
 use elone_hal::arch::{core as cpu, timer};
 use heapless::Deque;
 use spin::Mutex;
@@ -23,6 +26,9 @@ const KEPT: usize = 256;
 /// How many the handler takes at a time: a console that never ends must not be all there is.
 const MOST: usize = 4096;
 
+/// From one look at a console that does not interrupt to the next: nobody who types notices.
+const OFTEN: u64 = 100_000_000;
+
 /// Never waited for by the handler.
 static INPUT: Mutex<Input> = Mutex::new(Input {
     attention: Attention::new(ConsoleEnd::Off, 0),
@@ -32,6 +38,8 @@ static INPUT: Mutex<Input> = Mutex::new(Input {
 /// The handler could not take what there was: whoever kept it from that does so, or the next one who
 /// waits.
 static MISSED: AtomicBool = AtomicBool::new(false);
+/// Somebody listens: the kernel, or an application that has read once.
+static HAS_LISTENER: AtomicBool = AtomicBool::new(false);
 
 struct Input {
     attention: Attention,
@@ -56,6 +64,7 @@ pub(crate) fn open(by: ConsoleEnd) {
     if by == ConsoleEnd::ControlD || (by == ConsoleEnd::Break && console::has_breaks()) {
         let patience = PATIENCE.saturating_mul(cpu::counter_frequency());
         INPUT.lock().attention = Attention::new(by, patience);
+        HAS_LISTENER.store(true, Ordering::Relaxed);
         attend(&mut []);
     }
 }
@@ -63,14 +72,24 @@ pub(crate) fn open(by: ConsoleEnd) {
 /// Takes what was typed; asks for an interrupt when there is more.
 pub(crate) fn read(bytes: &mut [u8]) -> usize {
     INPUT.lock().is_read = true;
+    HAS_LISTENER.store(true, Ordering::Relaxed);
     attend(bytes)
 }
 
-/// For whoever is about to wait: takes what the handler could not.
+/// For whoever is about to wait: takes what the handler could not, or is not told of.
 pub(crate) fn catch_up() {
-    if MISSED.load(Ordering::Relaxed) {
+    if MISSED.load(Ordering::Relaxed) || has_to_be_asked() {
         attend(&mut []);
     }
+}
+
+/// When to look whether something was typed, where nothing tells.
+pub(crate) fn look_due(now: Nanoseconds) -> Option<Nanoseconds> {
+    has_to_be_asked().then(|| Nanoseconds(now.0.saturating_add(OFTEN)))
+}
+
+fn has_to_be_asked() -> bool {
+    console::is_silent() && HAS_LISTENER.load(Ordering::Relaxed)
 }
 
 /// The device was busy: there may be something that nobody could take.

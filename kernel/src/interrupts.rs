@@ -8,13 +8,15 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use elone_gate::Events;
 use elone_hal::arch::core as cpu;
-use elone_hal::arch::interrupts::{
-    Controller, REDISTRIBUTOR, look_for_v2, look_for_v3, redistributor_type,
-};
 use elone_hal::arch::timer;
 use elone_hal::attempt::Absent;
 use elone_hal::gpio::Button;
-use elone_hal::mmio::Window;
+use elone_hal::interrupts::Controller;
+use elone_hal::interrupts::bcm2836::Bcm2836;
+use elone_hal::interrupts::gic::{
+    Gic, REDISTRIBUTOR, look_for_v2, look_for_v3, redistributor_type,
+};
+use elone_hal::its::Redistributor;
 use elone_hal::virtio::InterruptPort;
 use heapless::Vec;
 use spin::{Mutex, Once};
@@ -25,6 +27,7 @@ use crate::hearing::HEARING;
 use crate::input;
 use crate::machine::{Interrupt, InterruptController, Machine};
 use crate::memory::Memory;
+use crate::messages::Messages;
 use crate::power::{self, Asked};
 use crate::watchdog;
 use elone_hal::address::PhysicalRange;
@@ -33,12 +36,12 @@ use elone_hal::address::PhysicalRange;
 const LINES: usize = 40;
 
 static CONTROLLER: Mutex<Option<Controller>> = Mutex::new(None);
-static LINES_IN_USE: Once<Vec<Line, LINES>> = Once::new();
+static LINES_IN_USE: Once<Vec<Wire, LINES>> = Once::new();
 static HAPPENED: AtomicU32 = AtomicU32::new(0);
 
 /// A line that is let through.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line {
+struct Wire {
     interrupt: Interrupt,
     source: Source,
 }
@@ -61,22 +64,25 @@ pub(crate) enum Source {
 /// The interrupt controller, on, with every line masked; proof that it is.
 pub(crate) struct Interrupts {
     timer: Interrupt,
+    /// This core's, of a GICv3.
+    redistributor: Option<Redistributor>,
 }
 
 impl Interrupts {
     /// Takes over the controller that the device tree names, if it is there.
-    pub(crate) fn init(machine: &Machine, memory: &mut Memory) -> Result<Self, BootError> {
+    pub(crate) fn init(machine: &'static Machine, memory: &mut Memory) -> Result<Self, BootError> {
         let mut map = |registers| {
             memory.device(registers).map_err(|error| BootError::Map("interrupt controller", error))
         };
+        let mut redistributor = None;
         let controller = match &machine.interrupt_controller {
-            None => return Err(BootError::NoInterruptController),
+            None => return Err(BootError::NoInterruptController(&machine.unknown_controller)),
             Some(InterruptController::GicV2 { distributor, cpu_interface }) => {
                 let (at, windows) =
                     (distributor.start(), (map(*distributor)?, map(*cpu_interface)?));
                 look_for_v2(windows.0, windows.1)
                     .map_err(|Absent| BootError::NobodyAt("GICv2", at))?;
-                Controller::v2(windows.0, windows.1)
+                Gic::v2(windows.0, windows.1).map(Controller::Gic)
             }
             Some(InterruptController::GicV3 {
                 distributor,
@@ -87,12 +93,21 @@ impl Interrupts {
                 let distributor = map(*distributor)?;
                 look_for_v3(distributor).map_err(|Absent| BootError::NobodyAt("GICv3", at))?;
                 let ours = find_redistributor(redistributors, *redistributor_stride, memory)?;
-                Controller::v3(distributor, ours)
+                redistributor = Some(ours);
+                Gic::v3(distributor, ours.window).map(Controller::Gic)
+            }
+            Some(InterruptController::Bcm2836 { local, peripherals }) => {
+                let at = local.start();
+                let (local, peripherals) = (map(*local)?, peripherals.map(map).transpose()?);
+                let taken = Bcm2836::take_over(local, peripherals, cpu::number());
+                let taken = taken.map_err(|Absent| BootError::NobodyAt("BCM2836", at))?;
+                Some(Controller::Bcm2836(taken))
             }
         };
-        *CONTROLLER.lock() = Some(controller.ok_or(BootError::ShortInterruptController)?);
+        let controller = controller.ok_or(BootError::ShortInterruptController)?;
+        *CONTROLLER.lock() = Some(controller);
         let timer = machine.timer.ok_or(BootError::NoTimer)?.virtual_timer;
-        Ok(Self { timer })
+        Ok(Self { timer, redistributor })
     }
 
     /// Sees to it that the timer's line is the one that the tree says: nobody who waits would ever wake
@@ -104,10 +119,10 @@ impl Interrupts {
         const PATIENCE: u64 = 2;
         /// How often to look all the same: time goes on for a machine that is not let run.
         const LOOKS: u32 = 1000;
-        let Interrupt { id, trigger } = self.timer;
+        let Interrupt { line, trigger } = self.timer;
         let mut controller = CONTROLLER.lock();
-        let controller = controller.as_mut().ok_or(BootError::NoInterruptController)?;
-        let is_known = controller.enable(id, trigger);
+        let controller = controller.as_mut().ok_or(BootError::NoInterruptController(""))?;
+        let is_known = controller.enable(line, trigger);
         let start = timer::ticks();
         timer::set_alarm(start);
         let end = start.saturating_add(cpu::counter_frequency() / PATIENCE);
@@ -120,26 +135,31 @@ impl Interrupts {
         if let Some(came) = came {
             controller.end(came);
         }
-        if came == Some(id) { Ok(()) } else { Err(BootError::SilentTimer(id)) }
+        if came == Some(line) { Ok(()) } else { Err(BootError::SilentTimer(line)) }
+    }
+
+    /// What devices can have instead of lines. To be asked for once: these are theirs for good.
+    pub(crate) const fn messages<'m>(&self, machine: &'m Machine) -> Messages<'m> {
+        Messages::new(machine, self.redistributor)
     }
 
     /// Lets the timer's line and those of `sources` through, for good. From here on the handler
     /// runs.
     pub(crate) fn open(self, sources: impl Iterator<Item = (Interrupt, Source)>) {
-        let timer = Line { interrupt: self.timer, source: Source::Timer };
-        let lines = sources.map(|(interrupt, source)| Line { interrupt, source });
+        let timer = Wire { interrupt: self.timer, source: Source::Timer };
+        let wires = sources.map(|(interrupt, source)| Wire { interrupt, source });
         let mut in_use = Vec::new();
-        for line in once(timer).chain(lines) {
-            let Interrupt { id, trigger } = line.interrupt;
-            let known = CONTROLLER.lock().as_mut().is_some_and(|gic| gic.enable(id, trigger));
+        for wire in once(timer).chain(wires) {
+            let Interrupt { line, trigger } = wire.interrupt;
+            let known = CONTROLLER.lock().as_mut().is_some_and(|c| c.enable(line, trigger));
             if !known {
-                log::warn!("the interrupt controller has no line {id:?}");
-            } else if in_use.push(line).is_err() {
-                log::warn!("line {id:?} is one too many");
+                log::warn!("the interrupt controller has no line {line:?}");
+            } else if in_use.push(wire).is_err() {
+                log::warn!("line {line:?} is one too many");
             }
         }
-        for line in LINES_IN_USE.call_once(|| in_use) {
-            line.source.take_back();
+        for wire in LINES_IN_USE.call_once(|| in_use) {
+            wire.source.take_back();
         }
         cpu::unmask_interrupts();
     }
@@ -177,7 +197,7 @@ fn find_redistributor(
     regions: &[PhysicalRange],
     stride: Option<u64>,
     memory: &mut Memory,
-) -> Result<Window, BootError> {
+) -> Result<Redistributor, BootError> {
     for region in regions {
         let (mut at, end) = (region.start().0, region.end().0);
         while let Some(frames) = PhysicalRange::new(at, REDISTRIBUTOR)
@@ -191,7 +211,7 @@ fn find_redistributor(
             }
             let kind = redistributor_type(window);
             if kind.ours {
-                return Ok(window);
+                return Ok(Redistributor { window, at: frames.start() });
             }
             if kind.last {
                 break;
@@ -228,12 +248,12 @@ pub(crate) fn has_happened() -> bool {
 pub(crate) fn handle() {
     let mut controller = CONTROLLER.lock();
     let Some(controller) = controller.as_mut() else { return };
-    if let Some(id) = controller.acknowledge() {
+    if let Some(line) = controller.acknowledge() {
         // All that share it: one that was not asked would hold a level-triggered line for good.
-        for line in LINES_IN_USE.get().into_iter().flatten().filter(|l| l.interrupt.id == id) {
-            note(line.source);
+        for wire in LINES_IN_USE.get().into_iter().flatten().filter(|w| w.interrupt.line == line) {
+            note(wire.source);
         }
-        controller.end(id);
+        controller.end(line);
     }
 }
 

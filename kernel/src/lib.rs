@@ -30,8 +30,8 @@ macro_rules! on_the_machine {
 }
 
 on_the_machine! {
-    absence boot clock console dates devices entry error fault hypervisor identity input interrupts
-    log memory platform power sources transfers
+    absence boot clock console dates devices entry error fault gpio hypervisor identity input interrupts
+    log memory messages platform power sources transfers
 }
 
 // How the application runs: the one choice that the build makes for the kernel.

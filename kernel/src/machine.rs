@@ -8,11 +8,12 @@
 //!
 //! To be read in this order: `tree` checks the bytes, `survey` walks the nodes once; `node` says
 //! what is in a node, `bus` what it has from those above it, `interrupt` what its numbers mean;
-//! `devices`, `gic`, `timer`, `console`, `button`, `notices` and
+//! `devices`, `gic`, `bcm2836`, `msi`, `pci`, `timer`, `console`, `button`, `notices` and
 //! `chosen` say what each kind of node is good for.
 //! Lists are bounded, nothing is allocated. What is odd but can be lived with becomes a
 //! [`Warning`], for the boot to print once it can.
 
+mod bcm2836;
 mod bus;
 mod button;
 mod chosen;
@@ -23,8 +24,11 @@ mod facts;
 mod gic;
 mod interrupt;
 mod memory;
+mod msi;
 mod node;
 mod notices;
+mod pci;
+mod strangers;
 mod survey;
 mod timer;
 mod tree;
@@ -36,10 +40,11 @@ use heapless::{String, Vec};
 
 pub use error::{MachineError, Problem, Warning};
 pub use facts::{
-    Conduit, Interrupt, InterruptController, NoticeBoard, PowerButton, Reservation, Rtc, Timer,
-    Uart, UartModel, VirtioSlot,
+    Conduit, GpioController, Interrupt, InterruptController, MessageController, MessageRegisters,
+    NoticeBoard, PowerButton, Reservation, Rtc, Timer, Uart, UartModel, VirtioSlot,
 };
 pub use memory::{Conflict, FreeMemory};
+pub use pci::{PciHost, PciRoute};
 pub use tree::Tree;
 
 /// How many levels of nodes below the root are read; real trees have five or six.
@@ -52,8 +57,18 @@ pub const RESERVATIONS: usize = 32;
 pub const UARTS: usize = 8;
 /// How many virtio slots are noted: QEMU has 32.
 pub const VIRTIO_SLOTS: usize = 64;
+/// How many host bridges of PCI are gone behind.
+pub const PCI_HOSTS: usize = 4;
+/// How many routes of pins there can be behind all of them: 16 on QEMU.
+pub const PCI_ROUTES: usize = 160;
+/// How many stretches of functions there can be whose messages go to different places, a host bridge.
+pub const MESSAGE_MAPS: usize = 4;
 /// How many regions of GICv3 redistributors are used.
 pub const REDISTRIBUTORS: usize = 8;
+/// How many are noted that turn messages into interrupts.
+pub const MESSAGE_CONTROLLERS: usize = 4;
+/// How many GPIO controllers are noted: machines that were seen have one or two.
+pub const GPIO_CONTROLLERS: usize = 8;
 /// How many bytes of boot arguments are taken, as Linux does on arm64.
 pub const BOOTARGS: usize = 2048;
 /// How many bytes of a machine's names are kept.
@@ -80,12 +95,27 @@ pub struct Machine {
     pub console: Option<Uart>,
     /// All UARTs that there could be a driver for, in the tree's order.
     pub uarts: Vec<Uart, UARTS>,
+    /// Whether the boot arguments name a hypervisor's console last (`console=hvc0`): it is wanted even
+    /// where there is a UART.
+    pub names_hypervisor_console: bool,
     /// The interrupt controller. `None` if there is none of a known kind.
     pub interrupt_controller: Option<InterruptController>,
+    /// Who turns messages of devices into interrupts, in the tree's order.
+    pub message_controllers: Vec<MessageController, MESSAGE_CONTROLLERS>,
+    /// What there is in its place: a name of the controller that is of no known kind. Empty if there
+    /// is none.
+    pub unknown_controller: String<NAME>,
+    /// What `stdout-path` leads to, where that is nothing that a UART's driver is for. Empty if it is, or
+    /// leads nowhere.
+    pub unknown_console: String<NAME>,
     /// The interrupts of the core's timers.
     pub timer: Option<Timer>,
     /// How PSCI (0.2 or later) is called.
     pub psci: Option<Conduit>,
+    /// Broadcom's block of power management, by which a machine without PSCI ends.
+    pub power_management: Option<PhysicalRange>,
+    /// Broadcom's block of a mini UART and two others, in which the UART is enabled.
+    pub aux: Option<PhysicalRange>,
     /// A clock that knows the date.
     pub rtc: Option<Rtc>,
     /// Where the monitor tells the virtual machine's generation (vmgenid).
@@ -94,10 +124,18 @@ pub struct Machine {
     pub vmclock: Option<NoticeBoard>,
     /// Whether there is a node of Xen's, for its guests.
     pub is_xen: bool,
+    /// GPIO controllers, in the tree's order.
+    pub gpios: Vec<GpioController, GPIO_CONTROLLERS>,
     /// What the machine's owner presses to have it end.
     pub power_button: Option<PowerButton>,
     /// Where virtio devices may be, by ascending address.
     pub virtio: Vec<VirtioSlot, VIRTIO_SLOTS>,
+    /// Host bridges of PCI, in the tree's order.
+    pub pci: Vec<PciHost, PCI_HOSTS>,
+    /// Where the pins behind them lead: [`Machine::pci_interrupt`] knows how to read that.
+    pub pci_routes: Vec<PciRoute, PCI_ROUTES>,
+    /// Whether nothing of PCI is to be set up otherwise than it was found.
+    pub pci_is_set_up: bool,
     /// How many cores there are, this one among them.
     pub cores: u32,
     bootargs: String<BOOTARGS>,

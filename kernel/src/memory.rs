@@ -67,7 +67,7 @@ impl Memory {
     /// it. It stays mapped, for good: its strings are used for as long as the machine runs.
     pub(crate) fn read_machine(&mut self, board: &Early) -> Result<&'static Machine, BootError> {
         let start = match self.handoff.device_tree() {
-            0 => board.device_tree,
+            0 => board.device_tree.ok_or(BootError::NoDeviceTree)?,
             given => given,
         };
         let wrong = |error| BootError::DeviceTree(start, error);

@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use elone_gate::{
     Area, BlockCompletion, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass,
-    DeviceInfo, Error, Events, Frame, Gate, Handle, Nanoseconds, NetInfo, Sent, Start, UnixTime,
+    DeviceInfo, Error, Events, Frame, Gate, GpioLevel, GpioLine, GpioOperation, Handle,
+    Nanoseconds, NetInfo, Sent, Start, UnixTime,
 };
 use elone_hal::dma::DmaBuffers;
 use elone_hal::virtio::blk::{Blk, Operation};
@@ -24,7 +25,7 @@ use crate::devices::{self, DEVICES, Device, Driver};
 use crate::hearing::HEARING;
 use crate::sources::Entropy;
 use crate::transfers::{complete, receive, refusal, send};
-use crate::{fault, hypervisor, input, integrity, interrupts, power, watchdog};
+use crate::{fault, gpio, hypervisor, input, integrity, interrupts, power, watchdog};
 use heapless::Vec;
 
 /// Everything that an application can ask for.
@@ -94,6 +95,7 @@ impl Platform {
         if self.alarm.swap(false, Ordering::Relaxed) {
             self.clock.clear_alarm();
         }
+        gpio::take_back();
         let _forgotten = interrupts::happened();
         absence::forget();
         Ok(())
@@ -176,7 +178,8 @@ impl Platform {
     fn sleep(&self, deadline: Option<Nanoseconds>) -> Events {
         let is_set = watchdog::rest() | self.alarm.swap(deadline.is_some(), Ordering::Relaxed);
         loop {
-            let own = [integrity::due(), self.look_due()].into_iter().flatten().min();
+            let typed = input::look_due(self.clock.now());
+            let own = [integrity::due(), self.look_due(), typed].into_iter().flatten().min();
             let own = own.filter(|own| deadline.is_none_or(|deadline| *own < deadline));
             match own.or(deadline) {
                 Some(alarm) => self.clock.set_alarm(alarm),
@@ -190,6 +193,7 @@ impl Platform {
             }
             // The alarm was the kernel's own, and nobody else is told of it.
             self.clock.clear_alarm();
+            input::catch_up();
             let events = Events(events.with(interrupts::happened()).0 & !Events::DEADLINE.0);
             if deadline.is_some_and(|deadline| deadline <= self.clock.now()) {
                 return events.with(Events::DEADLINE);
@@ -374,6 +378,10 @@ impl Gate for Kernel {
 
     fn stolen_time(&self) -> Result<Nanoseconds, Error> {
         hypervisor::stolen_time()
+    }
+
+    fn gpio(&self, line: GpioLine, operation: GpioOperation) -> Result<GpioLevel, Error> {
+        gpio::operate(line, operation)
     }
 }
 

@@ -9,8 +9,10 @@ use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use elone_gate::Events;
 use elone_hal::arch::core as cpu;
-use elone_hal::arch::power;
+use elone_hal::arch::{power, timer};
 use elone_hal::gpio::Button;
+use elone_hal::pm::PowerManagement;
+use spin::Once;
 
 use crate::interrupts::Source;
 use crate::machine::{Conduit, Interrupt, Machine, PowerButton};
@@ -21,6 +23,9 @@ use crate::{blackbox, console, interrupts, watchdog};
 /// How PSCI is reached: 0 not at all, 1 by `hvc`, 2 by `smc`. An atomic, so that a fault at any
 /// time can still power the machine off.
 static CONDUIT: AtomicU8 = AtomicU8::new(0);
+
+/// Where there is nobody below who can be asked: the machine's own block.
+static POWER_MANAGEMENT: Once<PowerManagement> = Once::new();
 
 /// What the machine ends with after a fault.
 const FAULTY: u8 = 101;
@@ -128,6 +133,18 @@ pub(crate) fn use_conduit(named: Option<Conduit>, entered_at: u8) {
     }
 }
 
+/// From now on the machine can be powered off by its own block of power management, if it has one
+/// that is known.
+pub(crate) fn use_power_management(machine: &Machine, memory: &mut Memory) {
+    let Some(registers) = machine.power_management else { return };
+    let place = registers.start();
+    match memory.device(registers).map(PowerManagement::find) {
+        Ok(Ok(block)) => drop(POWER_MANAGEMENT.call_once(|| block)),
+        Ok(Err(absent)) => log::warn!("power management {place}: {absent}"),
+        Err(error) => log::warn!("power management {place}: {error}"),
+    }
+}
+
 /// The way to whoever is below, where the device tree named one that leads there.
 pub(crate) fn conduit() -> Option<power::Conduit> {
     match CONDUIT.load(Ordering::Relaxed) {
@@ -159,9 +176,7 @@ pub(crate) fn follow(answer: Answer) -> ! {
         Answer::RestartApplication | Answer::RestartMachine => {
             console::print(format_args!("restarting the machine\n"));
             blackbox::save();
-            if let Some(conduit) = conduit() {
-                power::reset(conduit);
-            }
+            reset();
             console::print(format_args!("this machine cannot be restarted\n"));
         }
         Answer::Quarantine(FaultLimit { faults, seconds }) => {
@@ -182,17 +197,43 @@ pub(crate) fn follow(answer: Answer) -> ! {
 
 /// Ends the machine without a word more: for a report that cannot be made.
 pub(crate) fn end_in_silence() -> ! {
-    if let Some(conduit) = conduit() {
-        power::off(conduit);
-    }
+    switch_off();
     cpu::halt()
 }
 
 /// Where the power cannot be switched off, the core sleeps for good.
 fn off() -> ! {
+    switch_off();
+    console::print(format_args!("this machine cannot be powered off: halted\n"));
+    cpu::halt()
+}
+
+/// Powers the machine off by whatever can. Returns only where nothing could.
+fn switch_off() {
     if let Some(conduit) = conduit() {
         power::off(conduit);
     }
-    console::print(format_args!("this machine cannot be powered off: halted\n"));
-    cpu::halt()
+    if let Some(block) = POWER_MANAGEMENT.get() {
+        block.off();
+        wait();
+    }
+}
+
+/// Restarts the machine, in the same way.
+fn reset() {
+    if let Some(conduit) = conduit() {
+        power::reset(conduit);
+    }
+    if let Some(block) = POWER_MANAGEMENT.get() {
+        block.restart();
+        wait();
+    }
+}
+
+/// What a block is told takes effect in a moment: much less than this second.
+fn wait() {
+    let end = timer::ticks().saturating_add(cpu::counter_frequency());
+    while timer::ticks() < end {
+        core::hint::spin_loop();
+    }
 }

@@ -12,6 +12,7 @@
 //! | `integrity=SECONDS`, `off` | how often code, constants and page tables are compared with what they were at boot; every 60 without a word |
 //! | `shutdown=SECONDS` | how long the application has once it is asked to end; 30 without a word, 0 for no time at all |
 //! | `console-end=break`, `ctrl-d`, `off` | what asks for the end on the console: a break and then `o`, that or Ctrl-D, or nothing; `break` without a word |
+//! | `gpio=LINE[,LINE…]` | the lines of GPIO controllers that the application may have, 16 at most: a number, or `CONTROLLER:NUMBER`; none without a word |
 //! | `require-entropy` | no boot without a source of entropy |
 //! | `app.NAME=VALUE` | the application's own; the kernel passes it on as it is |
 //!
@@ -22,7 +23,7 @@
 use core::fmt;
 use core::net::IpAddr;
 
-use elone_gate::{Network, SHUTDOWN_TIME, shutdown_time};
+use elone_gate::{GpioLine, Network, SHUTDOWN_TIME, shutdown_time};
 use log::LevelFilter;
 
 use crate::attention::ConsoleEnd;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub shutdown: u32,
     /// What asks for the end on the console.
     pub console_end: ConsoleEnd,
+    /// The GPIO lines that the application may have.
+    pub gpio: [Option<GpioLine>; GPIO_LINES],
     /// Whether to refuse to boot where there is no entropy.
     pub require_entropy: bool,
 }
@@ -65,6 +68,7 @@ impl Default for Settings {
             integrity: Some(60),
             shutdown: SHUTDOWN_TIME,
             console_end: ConsoleEnd::Break,
+            gpio: [None; GPIO_LINES],
             require_entropy: false,
         }
     }
@@ -161,6 +165,11 @@ impl Settings {
                     _ => return Err(bad("\"break\", \"ctrl-d\" or \"off\"")),
                 };
             }
+            ("gpio", value) => {
+                self.gpio = value
+                    .and_then(lines)
+                    .ok_or(bad("LINE[,LINE…], each NUMBER or CONTROLLER:NUMBER, 16 at most"))?;
+            }
             ("require-entropy", None) => self.require_entropy = true,
             ("require-entropy", Some(_)) => return Err(bad("no value")),
             (name, Some(_)) if name.strip_prefix("app.").is_some_and(|name| !name.is_empty()) => {}
@@ -171,6 +180,9 @@ impl Settings {
         Ok(())
     }
 }
+
+/// How many GPIO lines an application can have.
+pub const GPIO_LINES: usize = 16;
 
 /// The longest period of whatever watches, in seconds: a day.
 pub const LONGEST_WATCH: u32 = 86_400;
@@ -187,6 +199,19 @@ fn fault_limit(value: &str) -> Option<Option<FaultLimit>> {
     let seconds = number(seconds)?;
     let possible = (1..=History::CAPACITY).contains(&faults.into()) && seconds > 0;
     possible.then_some(Some(FaultLimit { faults, seconds }))
+}
+
+/// Reads the value of `gpio=`.
+fn lines(value: &str) -> Option<[Option<GpioLine>; GPIO_LINES]> {
+    let mut lines = [None; GPIO_LINES];
+    let mut places = lines.iter_mut();
+    for name in value.split(',') {
+        let (controller, line) = name.split_once(':').unwrap_or(("0", name));
+        let byte = |text: &str| u8::try_from(number(text)?).ok();
+        let line = GpioLine { controller: byte(controller)?, line: byte(line)? };
+        *places.next()? = Some(line);
+    }
+    Some(lines)
 }
 
 /// Reads the value of `watchdog=` or `integrity=`.

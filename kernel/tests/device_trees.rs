@@ -5,6 +5,7 @@ mod common;
 
 use common::{fixtures, problems, range};
 use elone_hal::gpio::Pressed;
+use elone_hal::interrupts::Line;
 use elone_hal::{IntId, Trigger};
 use elone_kernel::machine::{
     Conduit, Interrupt, InterruptController, Machine, PowerButton, Rtc, Timer, Tree, Uart,
@@ -38,12 +39,12 @@ const BYTES: UartModel = UartModel::Ns16550 { register_shift: 0, access_width: 1
 /// `count` slots of `size` bytes from `start` on, with the shared interrupts from `first` on.
 const fn slots<const N: usize>(start: u64, size: u64, first: u32) -> [VirtioSlot; N] {
     let registers = range(start, size);
-    let interrupt = Interrupt { id: IntId::spi(first), trigger: Trigger::Edge };
+    let interrupt = Interrupt { line: Line::Gic(IntId::spi(first)), trigger: Trigger::Edge };
     let mut slots = [VirtioSlot { registers, interrupt, dma_coherent: true }; N];
     let mut n = 0;
     while n < N {
         slots[n].registers = range(start + size * n as u64, size);
-        slots[n].interrupt.id = IntId::spi(first + n as u32);
+        slots[n].interrupt.line = Line::Gic(IntId::spi(first + n as u32));
         n += 1;
     }
     slots
@@ -278,8 +279,8 @@ fn every_tree_is_read_as_it_is() {
         for (board, n) in boards.iter().zip(0..) {
             let interrupt = board.interrupt.expect(name);
             assert_eq!(interrupt.trigger, Trigger::Edge, "{name}");
-            let first = boards[0].interrupt.map(|first| u32::from(first.id));
-            assert_eq!(Some(u32::from(interrupt.id) - n), first, "{name}");
+            let first = boards[0].interrupt.map(|first| number(first.line));
+            assert_eq!(Some(number(interrupt.line) - n), first, "{name}");
         }
         let reserved: Vec<_> = machine.reservations.iter().map(|other| other.range).collect();
         assert_eq!(reserved, noted, "{name}");
@@ -289,15 +290,15 @@ fn every_tree_is_read_as_it_is() {
         assert_eq!(machine.console, Some(uart(expected.console)), "{name}");
         assert_eq!(machine.uarts.len(), expected.uarts, "{name}");
         assert_eq!(machine.virtio, expected.virtio, "{name}");
-        let private = |n| Interrupt { id: IntId::ppi(n), trigger: expected.timer };
+        let private = |n| Interrupt { line: Line::Gic(IntId::ppi(n)), trigger: expected.timer };
         let timer = Timer { virtual_timer: private(11), physical_timer: Some(private(14)) };
         assert_eq!(machine.timer, Some(timer), "{name}");
-        assert_eq!(u32::from(timer.virtual_timer.id), 27, "{name}");
+        assert_eq!(timer.virtual_timer.line, Line::Gic(IntId::ppi(27 - 16)), "{name}");
         assert_eq!(machine.psci, Some(expected.psci), "{name}");
         assert_eq!(machine.rtc, Some(expected.rtc), "{name}");
         assert_eq!(machine.bootargs(), expected.bootargs, "{name}");
         // Of all these only QEMU has a button.
-        let interrupt = Interrupt { id: IntId::spi(7), trigger: Trigger::Level };
+        let interrupt = Interrupt { line: Line::Gic(IntId::spi(7)), trigger: Trigger::Level };
         let registers = range(0x0903_0000, 0x1000);
         let button = PowerButton { registers, interrupt, line: 3, pressed: Pressed::High };
         let button = name.starts_with("qemu").then_some(button);
@@ -319,8 +320,17 @@ fn controller(expected: &Controller) -> InterruptController {
     }
 }
 
+/// A line's number.
+fn number(line: Line) -> u32 {
+    match line {
+        Line::Gic(id) => u32::from(id),
+        Line::Local(_) | Line::Peripheral(_) => panic!("{line:?}: not a GIC's"),
+    }
+}
+
 fn uart((model, start, length, id, trigger): (UartModel, u64, u64, IntId, Trigger)) -> Uart {
-    Uart { model, registers: range(start, length), interrupt: Some(Interrupt { id, trigger }) }
+    let interrupt = Some(Interrupt { line: Line::Gic(id), trigger });
+    Uart { model, registers: range(start, length), interrupt }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 
 use common::{GIC, Writer, problems, range};
 use elone_hal::gpio::Pressed;
+use elone_hal::interrupts::Line;
 use elone_hal::{IntId, Trigger};
 use elone_kernel::machine::{
     Conduit, Conflict, DEPTH, Interrupt, InterruptController, Machine, MachineError, NoticeBoard,
@@ -15,7 +16,7 @@ const EDGE: Trigger = Trigger::Edge;
 const LEVEL: Trigger = Trigger::Level;
 
 fn interrupt(id: IntId, trigger: Trigger) -> Interrupt {
-    Interrupt { id, trigger }
+    Interrupt { line: Line::Gic(id), trigger }
 }
 
 #[test]
@@ -534,12 +535,12 @@ fn the_timer_is_found_by_place_or_by_name() {
         .list("interrupts", &ppis(&[1, 2, 3]))
         .text("interrupt-names", &["hyp-phys", "virt", "x"]);
     let (found, _) = timer(named);
-    assert_eq!(found.expect("a timer").virtual_timer.id, IntId::ppi(2));
+    assert_eq!(found.expect("a timer").virtual_timer.line, Line::Gic(IntId::ppi(2)));
     assert_eq!(found.expect("a timer").physical_timer, None);
 
     let extended = [[GIC, 1, 13, 4], [GIC, 1, 14, 4], [GIC, 1, 9, 4]].concat();
     let (found, _) = timer(node().list("interrupts-extended", &extended));
-    assert_eq!(found.expect("a timer").virtual_timer.id, IntId::ppi(9));
+    assert_eq!(found.expect("a timer").virtual_timer.line, Line::Gic(IntId::ppi(9)));
 
     let bad = Problem::BadProperty("interrupts");
     assert_eq!(timer(node().list("interrupts", &ppis(&[13, 14]))), (None, Some(bad)));

@@ -4,11 +4,11 @@
 mod common;
 
 use common::fixtures;
-use elone_gate::Network;
+use elone_gate::{GpioLine, Network};
 use elone_kernel::attention::ConsoleEnd;
 use elone_kernel::machine::Machine;
 use elone_kernel::policy::{FaultLimit, OnFault, Policy};
-use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, SettingError, Settings};
+use elone_kernel::settings::{FOREIGN, FOREIGN_GROUPS, GPIO_LINES, SettingError, Settings};
 use log::LevelFilter;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -47,6 +47,7 @@ fn nothing_means_the_defaults() {
             integrity: Some(60),
             shutdown: 30,
             console_end: ConsoleEnd::Break,
+            gpio: [None; GPIO_LINES],
             require_entropy: false,
         };
         assert_eq!(good(bootargs), expected);
@@ -146,6 +147,30 @@ fn what_asks_for_the_end_on_the_console_is_one_of_three() {
         let expected = "expected \"break\", \"ctrl-d\" or \"off\"";
         assert_eq!(reports, [format!("bad value {value:?} for \"console-end\": {expected}")]);
     }
+}
+
+#[test]
+fn gpio_lines_are_those_that_are_named_and_no_others() {
+    let lines = |value: &str| -> Vec<_> {
+        let settings = good(&format!("gpio={value}"));
+        settings
+            .gpio
+            .into_iter()
+            .flatten()
+            .map(|GpioLine { controller, line }| (controller, line))
+            .collect()
+    };
+    assert_eq!(lines("17"), [(0, 17)]);
+    assert_eq!(lines("17,0:18,2:0"), [(0, 17), (0, 18), (2, 0)]);
+    let many = ["1"; GPIO_LINES].join(",");
+    assert_eq!(lines(&many), [(0, 1); GPIO_LINES]);
+    let too_many = format!("{many},1");
+    for wrong in ["", "17,", ",17", "x", "-1", "+1", "256", "1:", ":1", "1:2:3", "17;18", &too_many]
+    {
+        let (settings, reports) = parse(&format!("gpio={wrong}"));
+        assert_eq!((settings.gpio, reports.len()), ([None; GPIO_LINES], 1), "{wrong}");
+    }
+    assert_eq!(parse("gpio").1.len(), 1);
 }
 
 #[test]

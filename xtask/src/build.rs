@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use elone_harness::Mode;
+use elone_harness::{Board, Mode};
 
 use crate::flatten::flatten;
 use crate::link::{self, Linker};
@@ -24,21 +24,23 @@ use crate::{WrongArgument, attack};
 /// An image is a flat file with the header of a Linux kernel for arm64, so every boot loader and
 /// virtual machine monitor knows how to start it. The last line printed is its path; beside it
 /// lies an ELF file of the same name, with the symbols for a debugger; those of a contained
-/// application are in a file of their own, NAME-contained.app.elf.
+/// application are in a file of their own, NAME-contained.app.elf. One for a board that has early
+/// facts of its own has the name of the board's file in its own.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask build gateway
   cargo xtask build gateway --contained
   cargo xtask build hello echo --profile unikernel
+  cargo xtask build hello --board versal            for a board with early facts of its own
   cargo xtask build gateway --seed 0x5eed           the same image, of the same source")]
 pub(crate) struct Arguments {
     /// The applications to build
     #[arg(required = true, value_name = "APP")]
     programs: Vec<String>,
-    /// The board that the image is meant for; one image serves all, so this only checks the name
-    #[arg(long, value_name = "NAME")]
-    board: Option<String>,
+    /// The board that the image is meant for; one image serves all that have the same early facts
+    #[arg(long, value_name = "NAME", default_value = Board::USUAL)]
+    board: String,
     #[arg(long, help = PROFILE_HELP)]
     profile: Option<Profile>,
     #[command(flatten)]
@@ -96,10 +98,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::read()?;
     let programs: Vec<_> =
         arguments.programs.iter().map(|name| workspace.program(name)).collect::<Result<_>>()?;
-    if let Some(board) = &arguments.board {
-        elone_harness::Board::find(&workspace.boards(), board).map_err(WrongArgument)?;
-    }
+    let board = Board::find(&workspace.boards(), &arguments.board).map_err(WrongArgument)?;
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
+    let toolchain = for_board(&workspace, &toolchain, &board)?;
     let order = Order {
         mode: arguments.mode.mode(),
         profile: arguments.profile,
@@ -110,6 +111,16 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         println!("{}", image.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same toolchain, for images that boot on a board: the usual ones wherever they do.
+pub(crate) fn for_board(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    board: &Board,
+) -> Result<Toolchain> {
+    let usual = Board::find(&workspace.boards(), Board::USUAL)?;
+    Ok(toolchain.for_board(board.image_of(&usual)))
 }
 
 /// How programs are to be built.
@@ -152,6 +163,7 @@ impl Order {
             attack::PROGRAM
         );
         fs::create_dir_all(images)?;
+        let _turn = toolchain.turn(&workspace.target())?;
         let scratch = Scratch::claim(&workspace.target().join(toolchain.place("link")))?;
         let linker = Linker::new(workspace, toolchain, self.seed, &scratch.directory)?;
         let profile_of = |program: &Program| self.profile.unwrap_or(Profile::of(program.kind));
@@ -164,24 +176,29 @@ impl Order {
             compile(workspace, toolchain, self.mode, &several, profile)?;
             let objects = target::outputs(workspace, toolchain, self.mode, profile.name());
             match self.mode {
-                Mode::Joined => join(&linker, &several, &objects, images)?,
+                Mode::Joined => join(&linker, toolchain, &several, &objects, images)?,
                 Mode::Contained => {
                     let kernel = link::kernel(workspace, toolchain, profile.name())?;
-                    contain(&linker, &kernel, &several, &objects, images)?;
+                    let from = (kernel.as_path(), objects.as_path());
+                    contain(&linker, toolchain, from, &several, images)?;
                 }
             }
         }
-        let image = |program: &&Program| images.join(format!("{}.img", stem(program, self.mode)));
+        let image = |program: &&Program| {
+            images.join(format!("{}.img", stem(program, toolchain, self.mode)))
+        };
         Ok(programs.iter().map(image).collect())
     }
 }
 
 /// What an image's files are called, up to the dot.
-fn stem(program: &Program, mode: Mode) -> String {
-    match mode {
-        Mode::Joined => program.name.clone(),
-        Mode::Contained => format!("{}-contained", program.name),
-    }
+fn stem(program: &Program, toolchain: &Toolchain, mode: Mode) -> String {
+    let mode = match mode {
+        Mode::Joined => "",
+        Mode::Contained => "-contained",
+    };
+    let board = toolchain.board.iter().map(|file| format!("-{file}")).collect::<String>();
+    format!("{}{mode}{board}", program.name)
 }
 
 fn compile(
@@ -201,20 +218,27 @@ fn compile(
 }
 
 /// Links applications that are joined with the kernel already, and makes their images.
-fn join(linker: &Linker, programs: &[&Program], objects: &Path, images: &Path) -> Result<()> {
+fn join(
+    linker: &Linker,
+    toolchain: &Toolchain,
+    programs: &[&Program],
+    objects: &Path,
+    images: &Path,
+) -> Result<()> {
     linked(programs, |program| {
         let image = linker.joined(&objects.join(&program.name))?;
         scan::check(&program.name, &image)?;
-        finish(images, &stem(program, Mode::Joined), &image)
+        finish(images, &stem(program, toolchain, Mode::Joined), &image)
     })
 }
 
-/// Links applications, and the kernel with each, and makes their images.
+/// Links applications, and the kernel with each, and makes their images. They come from the kernel's
+/// library and the directory of the applications' objects.
 fn contain(
     linker: &Linker,
-    kernel: &Path,
+    toolchain: &Toolchain,
+    (kernel, objects): (&Path, &Path),
     programs: &[&Program],
-    objects: &Path,
     images: &Path,
 ) -> Result<()> {
     linked(programs, |program| {
@@ -222,7 +246,7 @@ fn contain(
         let image = linker.contained(kernel, &application)?;
         scan::check(&program.name, &application)?;
         scan::check(&program.name, &image)?;
-        let stem = stem(program, Mode::Contained);
+        let stem = stem(program, toolchain, Mode::Contained);
         finish(images, &stem, &image)?;
         write(&images.join(format!("{stem}.app.elf")), &application)
     })

@@ -6,7 +6,7 @@
 
 mod bill;
 mod files;
-mod folder;
+pub(crate) mod folder;
 mod machine;
 mod manifest;
 pub(crate) mod promises;
@@ -78,6 +78,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     order.check().map_err(WrongArgument)?;
     let folder = Folder::begin(&arguments.out).map_err(WrongArgument)?;
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
+    let toolchain = build::for_board(&workspace, &toolchain, &board)?;
     order.write(&folder, &toolchain, arguments.seed.seed()?)?;
     println!("{}", folder.finish()?.display());
     Ok(ExitCode::SUCCESS)

@@ -8,10 +8,13 @@ use anyhow::{Error, Result, anyhow};
 use elone_harness::{Images, LeftOut, Mode};
 
 use crate::build::Order;
-use crate::cross;
 use crate::seed::Seed;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Program, Workspace};
+use crate::{cross, loader};
+
+/// What an image is: the board file whose early facts are not the usual ones, a program, a mode.
+type Key = (Option<String>, String, Mode);
 
 /// Builds images, each at most once: a program that does not build fails the tests that boot it,
 /// and an image of an earlier run never stands in for it.
@@ -22,7 +25,9 @@ pub(crate) struct Builder {
     seed: Seed,
     /// Where they are put: what else is built at the same time, in other layouts, is not.
     directory: PathBuf,
-    built: Mutex<HashMap<(String, Mode), Result<PathBuf, String>>>,
+    built: Mutex<HashMap<Key, Result<PathBuf, String>>>,
+    /// The loader for UEFI.
+    loader: Mutex<Option<Result<PathBuf, Arc<Error>>>>,
     /// Programs for a host, by package.
     programs: Mutex<HashMap<String, Result<PathBuf, Arc<Error>>>>,
 }
@@ -41,6 +46,7 @@ impl Builder {
             seed,
             directory: directory.to_owned(),
             built: Mutex::default(),
+            loader: Mutex::default(),
             programs: Mutex::default(),
         }
     }
@@ -50,30 +56,56 @@ impl Builder {
     pub(crate) fn build_all(&self, mode: Mode) {
         let programs: Vec<&Program> = self.workspace.programs.iter().collect();
         // If one does not build, each is tried by itself when it is asked for.
-        let Ok(images) = self.images(&programs, mode) else { return };
-        let names = programs.iter().map(|program| (program.name.clone(), mode));
+        let Ok(images) = self.images(None, &programs, mode) else { return };
+        let names = programs.iter().map(|program| (None, program.name.clone(), mode));
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         built.extend(names.zip(images.into_iter().map(Ok)));
     }
 
-    fn images(&self, programs: &[&Program], mode: Mode) -> Result<Vec<PathBuf>> {
+    fn images(
+        &self,
+        board: Option<&str>,
+        programs: &[&Program],
+        mode: Mode,
+    ) -> Result<Vec<PathBuf>> {
         let order = Order { mode, profile: None, seed: self.seed };
-        order.images(&self.workspace, &self.toolchain, programs, &self.directory)
+        let toolchain = self.toolchain.for_board(board);
+        order.images(&self.workspace, &toolchain, programs, &self.directory)
     }
 
-    fn build(&self, name: &str, mode: Mode) -> Result<PathBuf> {
-        let images = self.images(&[self.workspace.program(name)?], mode)?;
-        images.into_iter().next().ok_or_else(|| anyhow!("{name} was not built"))
+    /// The image, built if it has not been.
+    fn get(&self, board: Option<&str>, name: &str, mode: Mode) -> Result<PathBuf> {
+        let build = || {
+            let images = self.images(board, &[self.workspace.program(name)?], mode)?;
+            images.into_iter().next().ok_or_else(|| anyhow!("{name} was not built"))
+        };
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (board.map(str::to_owned), name.to_owned(), mode);
+        let image = built
+            .entry(key)
+            .or_insert_with(|| build().map_err(|error| format!("{name}: {error:#}")));
+        image.clone().map_err(|reason| anyhow!(reason))
     }
 }
 
 impl Images for Builder {
     fn image(&self, name: &str, mode: Mode) -> Result<PathBuf> {
-        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        let image = built.entry((name.to_owned(), mode)).or_insert_with(|| {
-            self.build(name, mode).map_err(|error| format!("{name}: {error:#}"))
+        self.get(None, name, mode)
+    }
+
+    fn image_for(&self, file: &str, name: &str, mode: Mode) -> Result<PathBuf> {
+        self.get(Some(file), name, mode)
+    }
+
+    fn loader(&self) -> Result<PathBuf> {
+        let mut program = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+        let program = program.get_or_insert_with(|| {
+            loader::build(&self.workspace, &self.toolchain).map_err(Arc::new)
         });
-        image.clone().map_err(|reason| anyhow!(reason))
+        program.clone().map_err(|error| match error.downcast_ref::<LeftOut>() {
+            Some(reason) => reason.clone().into(),
+            None => anyhow!("{error:#}"),
+        })
     }
 
     fn linux_program(&self, package: &str) -> Result<PathBuf> {

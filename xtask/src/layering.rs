@@ -41,7 +41,8 @@ const HOUSE: &[Place] = &[
         imports: &[Anywhere("elone-gate"), Anywhere("elone-boards"), Anywhere("elone-hal")],
     },
     Place { name: "elone-gate", imports: &[Anywhere("elone-protections")] },
-    Place { name: "elone-boards", imports: &[Anywhere("elone-hal")] },
+    Place { name: "elone-boards", imports: &[Anywhere("elone-hal"), Anywhere("elone-early")] },
+    Place { name: "elone-early", imports: &[] },
     Place {
         name: "elone-hal",
         imports: &[Anywhere("elone-protections"), InImages("elone-memory")],
@@ -59,9 +60,11 @@ const HOUSE: &[Place] = &[
             Anywhere("elone-protections"),
         ],
     },
-    Place { name: "elone-harness", imports: &[Anywhere("elone-edge")] },
+    Place { name: "elone-harness", imports: &[Anywhere("elone-edge"), Anywhere("elone-early")] },
     Place { name: "elone-edge", imports: &[] },
     Place { name: "elone-monitor", imports: &[] },
+    // Before the house: what firmware starts, and what ends in an image.
+    Place { name: "elone-loader", imports: &[] },
 ];
 
 /// What of `cargo metadata --no-deps` is against the layers, a line each.

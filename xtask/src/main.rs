@@ -7,6 +7,7 @@
 
 mod attack;
 mod bench;
+mod board;
 mod build;
 mod check;
 mod cross;
@@ -20,8 +21,10 @@ mod install;
 mod layering;
 mod layout;
 mod link;
+mod loader;
 #[cfg(test)]
 mod made_up;
+mod matrix;
 mod miri;
 mod names;
 mod packages;
@@ -68,8 +71,10 @@ Examples:
   cargo xtask test                         run every test
   cargo xtask check                        what a change has to pass before it is sent
   cargo xtask attack                       try every promise, and that it is needed
+  cargo xtask matrix                       one image on every machine there is here
   cargo xtask bench                        what it takes and gives, measured
   cargo xtask report console.txt           what the faults in a console mean
+  cargo xtask board new NAME               begin a port to another board
   cargo xtask image gateway --out DIR      what it takes to run it as a service
 
 What is missing (the toolchain's sources, QEMU) is installed when it is first needed, as root or
@@ -86,6 +91,7 @@ Environment:
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Board(board::Arguments),
     Run(run::Arguments),
     Test(test::Arguments),
     Check(check::Arguments),
@@ -93,9 +99,11 @@ enum Command {
     Layout(layout::Arguments),
     Scan(scan::Arguments),
     Attack(attack::Arguments),
+    Matrix(matrix::Arguments),
     Bench(bench::Arguments),
     Report(report::Arguments),
     Image(deploy::Arguments),
+    Loader(loader::Arguments),
 }
 
 /// An argument names something that is not there; the message says what there is.
@@ -126,6 +134,7 @@ fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Build(arguments) => build::main(&arguments),
+        Command::Board(arguments) => board::main(&arguments),
         Command::Run(arguments) => run::main(&arguments),
         Command::Test(arguments) => test::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
@@ -133,9 +142,11 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Layout(arguments) => layout::main(&arguments),
         Command::Scan(arguments) => scan::main(&arguments),
         Command::Attack(arguments) => attack::main(&arguments),
+        Command::Matrix(arguments) => matrix::main(&arguments),
         Command::Bench(arguments) => bench::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
         Command::Image(arguments) => deploy::main(&arguments),
+        Command::Loader(arguments) => loader::main(&arguments),
     }
 }
 

@@ -11,14 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use elone_harness::{Board, Debugger, Ending, Forward, Guest, Machine, Network, Resets};
+use elone_harness::{Board, Debugger, Ending, Forward, Guest, HandOver, Machine, Network, Resets};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::report::Live;
 use crate::symbols::library::Library;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
-use crate::{CANNOT_BEGIN, WrongArgument, build, debugger, emulator, seed};
+use crate::{CANNOT_BEGIN, WrongArgument, build, debugger, emulator, loader, seed};
 
 /// The application that is booted unless another is named, and the port that leads to it.
 const DEFAULT: &str = "gateway";
@@ -94,7 +94,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let program = workspace.program(&arguments.program)?;
     let board = Board::find(&workspace.boards(), &arguments.board).map_err(WrongArgument)?;
     board.takes(&arguments.settings).map_err(WrongArgument)?;
-    let Some(forwards) = forwards(arguments)? else { return Ok(ExitCode::from(CANNOT_BEGIN)) };
+    let Some(forwards) = forwards(arguments, &board)? else {
+        return Ok(ExitCode::from(CANNOT_BEGIN));
+    };
     for disk in &arguments.disk {
         is_a_disk(disk)
             .with_context(|| format!("the disk {}", disk.display()))
@@ -109,6 +111,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         free.with_context(at).map_err(WrongArgument)?;
     }
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
+    let toolchain = build::for_board(&workspace, &toolchain, &board)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
     let (mode, profile) = (arguments.mode.mode(), arguments.profile);
     let order = build::Order { mode, profile, seed: arguments.seed.seed()? };
@@ -116,7 +119,10 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let images = order.images(&workspace, &toolchain, &[program], &directory)?;
     let image = images.first().context("nothing was built")?;
 
-    let machine = Machine::new(&board, image).on(&workspace.hosts());
+    let mut machine = Machine::new(&board, image).on(&workspace.hosts());
+    if board.hand_over == HandOver::Uefi {
+        machine = machine.loader(&loader::build(&workspace, &toolchain)?);
+    }
     let mut machine = machine.network(Network::User(forwards.clone())).resets(Resets::Reboot);
     let disks = arguments.disk.iter().chain(&arguments.black_box);
     machine = disks.fold(machine, |machine, disk| machine.disk(disk));
@@ -161,10 +167,11 @@ fn is_a_disk(disk: &Path) -> Result<()> {
 }
 
 /// The ports to forward, all of them free; `None` if one is in use, which is then said.
-fn forwards(arguments: &Arguments) -> Result<Option<Vec<Forward>>> {
+fn forwards(arguments: &Arguments, board: &Board) -> Result<Option<Vec<Forward>>> {
     let asked_for = !arguments.forward.is_empty();
     let forwards = match asked_for {
         true => arguments.forward.clone(),
+        false if board.devices.network.is_none() => Vec::new(),
         false => vec![DEFAULT_FORWARD.parse().map_err(anyhow::Error::msg)?],
     };
     for forward in &forwards {

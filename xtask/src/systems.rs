@@ -20,7 +20,7 @@ use crate::tally::Tally;
 use crate::test::Selection;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{attack, deploy, diversity, packages, promises, report};
+use crate::{attack, deploy, diversity, matrix, packages, promises, report};
 
 /// How many machines run at a time: more would make each other late.
 const AT_A_TIME: usize = 2;
@@ -49,6 +49,7 @@ fn selected(selection: &Selection) -> Vec<Run> {
         attack::promises::SCENARIOS,
         deploy::promises::SCENARIOS,
         diversity::SCENARIOS,
+        matrix::promises::SCENARIOS,
         packages::SCENARIOS,
         report::promises::SCENARIOS,
     ];
@@ -75,7 +76,9 @@ pub(crate) fn validates(selection: &Selection) -> bool {
 
 /// Whether any of it takes programs that are built for a host.
 pub(crate) fn crosses(selection: &Selection) -> bool {
-    selected(selection).iter().any(|run| run.scenario.name.starts_with("monitor::"))
+    const AREAS: [&str; 2] = ["monitor::", "matrix::"];
+    let crosses = |name: &str| AREAS.iter().any(|area| name.starts_with(area));
+    selected(selection).iter().any(|run| crosses(run.scenario.name))
 }
 
 /// Builds the images, laid out by `seed`, and runs what is selected.
@@ -201,6 +204,14 @@ mod tests {
             bail!("{name} was not built")
         }
 
+        fn image_for(&self, file: &str, name: &str, _: Mode) -> Result<PathBuf> {
+            bail!("{name} was not built for {file}")
+        }
+
+        fn loader(&self) -> Result<PathBuf> {
+            bail!("the loader was not built")
+        }
+
         fn linux_program(&self, package: &str) -> Result<PathBuf> {
             bail!("{package} was not built")
         }
@@ -243,7 +254,12 @@ mod tests {
     #[test]
     fn every_unikernel_is_in_a_scenario() {
         let workspace = Workspace::read().unwrap();
-        let sources = ["tests/harness/src/scenarios", "xtask/src", "xtask/src/report"];
+        let sources = [
+            "tests/harness/src/conformance",
+            "tests/harness/src/scenarios",
+            "xtask/src",
+            "xtask/src/report",
+        ];
         let sources = sources.iter().flat_map(|place| fs::read_dir(workspace.root.join(place)));
         let files = sources.flatten().map(|entry| entry.unwrap().path());
         let files = files.filter(|file| file.is_file());

@@ -79,13 +79,14 @@ pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
     Ok(child.wait()?)
 }
 
-/// Where builds for the target are: each kind of toolchain has its own, as compilers do not share.
+/// Where builds for the target are: each kind of toolchain has its own, as compilers do not share,
+/// and boards whose early facts are not the usual ones, as the kernel is another.
 fn directory(workspace: &Workspace, toolchain: &Toolchain, mode: Mode) -> PathBuf {
     let name = match mode {
         Mode::Joined => "image",
         Mode::Contained => "contained",
     };
-    workspace.root.join("target").join(toolchain.place(name))
+    workspace.root.join("target").join(toolchain.build_place(name))
 }
 
 /// Where the programs and libraries of a profile are.

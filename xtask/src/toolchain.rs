@@ -5,7 +5,7 @@
 //! distribution's own packages. The first that will do is used.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,6 +49,8 @@ pub(crate) struct Toolchain {
     /// The linker, where the compiler does not bring one of its own.
     pub(crate) linker: Option<PathBuf>,
     pub(crate) purpose: Purpose,
+    /// The board file whose early facts are in the images, where they are not the usual ones.
+    pub(crate) board: Option<String>,
 }
 
 /// What images are built for.
@@ -148,6 +150,7 @@ impl Toolchain {
             sources,
             linker: None,
             purpose: Purpose::Use,
+            board: None,
         })
     }
 
@@ -159,6 +162,30 @@ impl Toolchain {
     /// The same, for other images.
     pub(crate) fn purpose(self, purpose: Purpose) -> Self {
         Self { purpose, ..self }
+    }
+
+    /// The same, for images that carry the early facts of a board file.
+    pub(crate) fn for_board(&self, file: Option<&str>) -> Self {
+        Self { board: file.map(str::to_owned), ..self.clone() }
+    }
+
+    /// The name of a place for what this kind of toolchain makes on the way to such images. Boards share
+    /// one, one after the other ([`Self::turn`]): they differ in the kernel alone, and the usual one is
+    /// not built again because of them.
+    pub(crate) fn build_place(&self, name: &str) -> String {
+        let boards = if self.board.is_some() { "-boards" } else { "" };
+        self.place(name) + boards
+    }
+
+    /// Waits until nobody else builds for a board below `target`; nobody does until this is dropped.
+    pub(crate) fn turn(&self, target: &Path) -> Result<Option<File>> {
+        if self.board.is_none() {
+            return Ok(None);
+        }
+        fs::create_dir_all(target)?;
+        let turn = File::create(target.join(self.build_place("lock")))?;
+        turn.lock()?;
+        Ok(Some(turn))
     }
 
     /// The name of a place for what this kind of toolchain makes: rustup's is the usual one.
@@ -194,6 +221,10 @@ impl Toolchain {
         command.env("RUSTC", binaries.join("rustc")).env("RUSTDOC", binaries.join("rustdoc"));
         command.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
         command.env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
+        match &self.board {
+            Some(file) => command.env("ELONE_BOARD", file),
+            None => command.env_remove("ELONE_BOARD"),
+        };
         // Set by the cargo that runs us, to the libraries of what may be another compiler.
         command.env_remove("LD_LIBRARY_PATH");
         command

@@ -1,4 +1,4 @@
-//! Row 17: no program can be started. At EL1 nobody serves `svc`; at EL0 the gate's fourteen calls
+//! Row 17: no program can be started. At EL1 nobody serves `svc`; at EL0 the gate's fifteen calls
 //! are served, none of which starts anything.
 #![expect(unsafe_code, reason = "makes calls past the library")]
 

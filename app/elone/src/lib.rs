@@ -45,6 +45,7 @@ mod contained;
 pub mod copy;
 pub mod entropy;
 mod error;
+pub mod gpio;
 pub mod heap;
 #[cfg(not(target_os = "none"))]
 pub mod host;

@@ -5,7 +5,7 @@ use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 
-use elone_gate::{MachineInfo, Past, Start, calls};
+use elone_gate::{GpioLine, MachineInfo, Past, Start, calls};
 use embassy_executor::Spawner;
 
 use crate::console::Console;
@@ -13,7 +13,7 @@ use crate::net::NetBuilder;
 use crate::restored::Restored;
 use crate::storage::Disk;
 use crate::time::Duration;
-use crate::{Error, run, signals};
+use crate::{Error, gpio, run, signals};
 
 /// The machine, as the application sees it. A handle: copies are the same machine.
 #[derive(Clone, Copy)]
@@ -69,6 +69,15 @@ impl Platform {
     /// [`elone_gate::Error::NoSuchDevice`], [`elone_gate::Error::Claimed`].
     pub fn disk(&self, index: u8) -> Result<Disk, Error> {
         Disk::claim(index)
+    }
+
+    /// Claims a line of the `controller`-th GPIO controller, counted from 0 in the order of the device
+    /// tree. The operator says which lines the application may have (the setting `gpio=`).
+    ///
+    /// # Errors
+    /// [`elone_gate::Error::NoSuchDevice`], [`elone_gate::Error::Claimed`].
+    pub fn gpio(&self, controller: u8, line: u8) -> Result<gpio::Line, Error> {
+        gpio::Line::claim(GpioLine { controller, line })
     }
 
     /// The console.

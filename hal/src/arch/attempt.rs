@@ -26,10 +26,12 @@ unsafe extern "C" {
     static elone_hal_attempt32_over: u8;
     static elone_hal_attempt_hvc_call: u8;
     static elone_hal_attempt_smc_call: u8;
+    static elone_hal_attempt_xen_call: u8;
     fn elone_hal_attempt8(register: *const u8) -> Answer;
     fn elone_hal_attempt32(register: *const u8) -> Answer;
     fn elone_hal_attempt_hvc(function: u32) -> Answer;
     fn elone_hal_attempt_smc(function: u32) -> Answer;
+    fn elone_hal_attempt_xen(first: u64, second: u64, third: u64, number: u64) -> Answer;
 }
 
 /// Bytes from a call to where it goes on if it does not exist: an instruction that was not reached is
@@ -77,6 +79,18 @@ pub(super) fn call(conduit: Conduit, function: u32) -> Option<u64> {
     (failed == 0).then_some(value)
 }
 
+/// Makes a hypercall of Xen's; `None` where the instruction for it does not exist.
+///
+/// # Safety
+/// Whatever memory this call has Xen write, by Xen's documentation, is the caller's to change.
+pub(crate) unsafe fn hypercall(number: u64, arguments: [u64; 3]) -> Option<u64> {
+    let [first, second, third] = arguments;
+    // SAFETY: it changes x0 to x4 and x16 at most, which a function may (xen/include/public/arch-arm.h);
+    // of memory what the caller answers for. That nobody is below is the vectors' affair.
+    let Answer { value, failed } = unsafe { elone_hal_attempt_xen(first, second, third, number) };
+    (failed == 0).then_some(value)
+}
+
 /// Whether an exception is the failure of what may fail; then the frame is changed so that whoever
 /// tried is told.
 pub(super) fn failed(frame: &mut Frame, vector: Vector) -> bool {
@@ -89,8 +103,12 @@ pub(super) fn failed(frame: &mut Frame, vector: Vector) -> bool {
         (&raw const elone_hal_attempt32_load, &raw const elone_hal_attempt32_over),
     ]
     .map(|(load, over)| (at(load), at(over)));
-    let calls =
-        [&raw const elone_hal_attempt_hvc_call, &raw const elone_hal_attempt_smc_call].map(at);
+    let calls = [
+        &raw const elone_hal_attempt_hvc_call,
+        &raw const elone_hal_attempt_smc_call,
+        &raw const elone_hal_attempt_xen_call,
+    ]
+    .map(at);
 
     let goes_on = match vector.kind {
         Kind::Synchronous if nobody_answered(frame.esr) => {

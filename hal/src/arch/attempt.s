@@ -44,6 +44,21 @@ elone_hal_\name\()_call:
     ret
 .endm
 
+// x0 to x2: what is said to Xen, x3: which hypercall. Returns its answer, and in x1 as above. The number
+// of the instruction is Xen's own (xen/include/public/arch-arm.h), as is what it may clobber.
+.section .text.attempt_xen, "ax"
+.global elone_hal_attempt_xen
+elone_hal_attempt_xen:
+    hint    #34                        // bti c
+    mov     x16, x3
+    mov     x3, #0
+    mov     x4, #0
+.global elone_hal_attempt_xen_call
+elone_hal_attempt_xen_call:
+    hvc     #0xea1
+    mov     x1, #0
+    ret
+
 attempt attempt8, ldrb
 attempt attempt32, ldr
 attempt_call attempt_hvc, hvc

@@ -39,6 +39,16 @@ pub fn name() -> &'static str {
     }
 }
 
+/// Which of its cluster's cores this is (`MPIDR_EL1.Aff0`).
+#[must_use]
+pub fn number() -> usize {
+    use aarch64_cpu::registers::MPIDR_EL1;
+    #[expect(clippy::cast_possible_truncation, reason = "a field of eight bits")]
+    {
+        (MPIDR_EL1.get() & 0xff) as usize
+    }
+}
+
 /// Lets interrupts through.
 pub fn unmask_interrupts() {
     // SAFETY: the vectors are in place before the kernel runs, and the handler is the kernel's.

@@ -26,7 +26,9 @@ unsafe extern "Rust" {
 /// facts from: the fields `distributor` and `cpu_interface` (0 where there is none), for the one case
 /// in which they must be known before the device tree is read, entered at EL3, where Elone is the
 /// firmware and has to open the interrupt controller to the non-secure world (GICv2 and v3
-/// architecture, "Security" sections); and `device_tree`, where that lies if nobody says where.
+/// architecture, "Security" sections); for the same case `counter_frequency`, which firmware tells
+/// everybody else, where the register does not say it yet; and `device_tree`, an `Option`, where that
+/// lies if nobody says where.
 #[macro_export]
 macro_rules! early_facts {
     ($facts:expr) => {
@@ -37,7 +39,12 @@ macro_rules! early_facts {
             #[unsafe(no_mangle)]
             static __elone_early_cpu_interface: u64 = $facts.cpu_interface;
             #[unsafe(no_mangle)]
-            static __elone_early_device_tree: u64 = $facts.device_tree;
+            static __elone_early_counter_frequency: u64 = $facts.counter_frequency;
+            #[unsafe(no_mangle)]
+            static __elone_early_device_tree: u64 = match $facts.device_tree {
+                Some(address) => address,
+                None => u64::MAX, // `NO_TREE` in slide.rs
+            };
         }
     };
 }

@@ -1,6 +1,7 @@
 // Entry, per the Linux arm64 boot protocol (Documentation/arch/arm64/booting.rst): x0 holds the
 // device tree's address, MMU and data cache are off, interrupts masked; at EL1, EL2 or EL3, at any
-// 2 MiB-aligned base. Does as little as can be: down to EL1h, first page tables, MMU on, jump to the
+// base of whole pages. (Loaders know of 2 MiB-aligned ones, and the header promises no more. Firmware
+// of the Raspberry Pi places what it takes for a kernel at 0x80000.) Does as little as can be: down to EL1h, first page tables, MMU on, jump to the
 // address that the image is linked at; and from there, once Rust (slide.rs) has said where, to
 // the one that this boot runs at. All of it is gone once the application runs.
 //
@@ -103,15 +104,20 @@ from_el3:
     ldr     x12, [x12, :lo12:__elone_early_cpu_interface]
     mov     w13, #0xf0                 // GICC_PMR: non-secure priorities get through
     str     w13, [x12, #4]
-4:  ubfx    x12, x10, #8, #4           // is there an EL2?
+4:  mrs     x12, cntfrq_el0            // what the counter counts in a second: firmware says it
+    cbnz    x12, 5f
+    adrp    x12, __elone_early_counter_frequency
+    ldr     x12, [x12, :lo12:__elone_early_counter_frequency]
+    msr     cntfrq_el0, x12
+5:  ubfx    x12, x10, #8, #4           // is there an EL2?
     mov     x9, #0x3c5                 // SPSR: EL1h, DAIF masked
     adr     x13, at_el1
-    cbz     x12, 5f
+    cbz     x12, 6f
     ldr     x9, =0x30c50830            // SCTLR_EL2: what is RES1, all else off
     msr     sctlr_el2, x9
     mov     x9, #0x3c9                 // SPSR: EL2h, DAIF masked
     adr     x13, from_el2
-5:  ldr     x12, =SCTLR_OFF
+6:  ldr     x12, =SCTLR_OFF
     msr     sctlr_el1, x12
     msr     spsr_el3, x9
     msr     elr_el3, x13
@@ -197,7 +203,8 @@ at_el1:
     msr     cpacr_el1, x9
     isb
 
-    // Eight tables: three that map this code where it runs (TTBR0), five for the image (TTBR1).
+    // Eight tables: three that map the code that turns the MMU on where it runs (TTBR0), five for the
+    // image (TTBR1).
     adrp    x22, __tables_start
     add     x23, x22, #8 * 4096
     bl      invalidate
@@ -206,17 +213,19 @@ at_el1:
     cmp     x9, x23
     b.lo    1b
 
-    ubfx    x9, x21, #39, #9           // TTBR0: level 0, 1, 2; one 2 MiB block
+    adr     x13, turn_on               // TTBR0: level 0, 1, 2; the 2 MiB block that it is in
+    ubfx    x9, x13, #39, #9
     add     x11, x22, #4096
     add     x10, x11, #TABLE
     str     x10, [x22, x9, lsl #3]
-    ubfx    x9, x21, #30, #9
+    ubfx    x9, x13, #30, #9
     add     x10, x11, #4096
     add     x12, x10, #TABLE
     str     x12, [x11, x9, lsl #3]
-    ubfx    x9, x21, #21, #9
+    ubfx    x9, x13, #21, #9
+    and     x13, x13, #0xffffffffffe00000
     ldr     x12, =BLOCK_ENTRY
-    orr     x12, x12, x21
+    orr     x12, x12, x13
     str     x12, [x10, x9, lsl #3]
 
     add     x24, x22, #3 * 4096        // TTBR1: level 0, 1, 2, and two of level 3
@@ -260,14 +269,20 @@ at_el1:
     ic      iallu
     dsb     nsh
     isb
-    ldr     x10, =SCTLR_ON
-    msr     sctlr_el1, x10
-    isb
     adrp    x10, upper
     add     x10, x10, :lo12:upper
     sub     x10, x10, x21
     mov     x9, #0xffff000000000000    // __image_virtual_base
     add     x10, x10, x9
+    ldr     x11, =SCTLR_ON
+    b       turn_on
+
+// All that runs where it lies with the MMU on; within one page, so that one block is enough wherever
+// that is.
+.balign 16
+turn_on:
+    msr     sctlr_el1, x11
+    isb
     br      x10
 
 // Maps the image's pages from x0 to x1 (physical) with the attributes x2.

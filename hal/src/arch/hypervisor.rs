@@ -18,6 +18,9 @@ const VERSION_1_1: u32 = 0x1_0001;
 
 // The vendor specific hypervisor service.
 const CALL_UID: u32 = 0x8600_ff01;
+/// The same question in the range of the standard hypervisor service, where Xen answers it, which was
+/// there before the ranges were given their names (xen/include/public/arch-arm/smccc.h).
+const STANDARD_CALL_UID: u32 = 0x8500_ff01;
 /// KVM's: which of its calls there are, a bit each.
 const KVM_FEATURES: u32 = 0x8600_0000;
 const KVM_PTP: u32 = 0x8600_0001;
@@ -62,10 +65,14 @@ impl Services {
         (VERSION_1_1..1 << 31).contains(&version).then_some(services)
     }
 
-    /// The answer to "Call UID" of the vendor specific hypervisor service (SMCCC, section 6.2).
+    /// The answer to "Call UID" of the vendor specific hypervisor service (SMCCC, section 6.2), or of the
+    /// standard one where that one is unknown.
     #[must_use]
     pub fn identity(self) -> [u32; 4] {
-        self.call(CALL_UID, 0)
+        match self.call(CALL_UID, 0) {
+            [u32::MAX, ..] => self.call(STANDARD_CALL_UID, 0),
+            identity => identity,
+        }
     }
 
     /// KVM's clock. To be asked only of who says that he is KVM: elsewhere the number may mean

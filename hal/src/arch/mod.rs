@@ -2,13 +2,13 @@
 
 pub(crate) mod attempt;
 pub mod backtrace;
+pub(crate) mod caches;
 pub mod core;
 pub mod entry;
 pub mod exception;
 mod features;
 pub mod frames;
 pub mod hypervisor;
-pub mod interrupts;
 pub mod measured;
 mod places;
 pub mod power;

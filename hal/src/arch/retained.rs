@@ -4,10 +4,9 @@
 //! must be in RAM by then. Whether the RAM keeps it is the machine's affair: what is read at a boot
 //! is any bytes at all, and it is for the reader to tell.
 
-use core::arch::asm;
+use core::ptr::NonNull;
 
-use aarch64_cpu::asm::barrier;
-
+use super::caches;
 use super::unclaimed::Unclaimed;
 
 /// Memory to be found again at the next boot, by whoever takes the same place.
@@ -29,24 +28,10 @@ impl Retained {
         self.memory.bytes()
     }
 
-    /// Sees to it that what was written is in RAM, past all caches: cleans it to the point of
-    /// coherency (Arm ARM, section D7.5.9).
+    /// Sees to it that what was written is in RAM, past all caches.
     pub fn keep(&mut self) {
-        let line = line();
-        let start = self.memory.start();
-        for address in (start / line * line..start + self.memory.length()).step_by(line) {
-            // SAFETY: cleaning a line of memory that is ours to write changes no byte of it.
-            unsafe { asm!("dc cvac, {}", in(reg) address, options(nostack, preserves_flags)) };
-        }
-        barrier::dsb(barrier::SY);
+        let bytes = NonNull::from(self.bytes());
+        // SAFETY: normal memory that is mapped for good (`Unclaimed`).
+        unsafe { caches::clean(bytes.cast(), bytes.len()) };
     }
-}
-
-/// The shortest line of the data caches, in bytes (Arm ARM, section D24.2.35: `CTR_EL0.DminLine`
-/// gives it in words, as a power of two).
-fn line() -> usize {
-    let register: usize;
-    // SAFETY: reads a register that says how the caches are made.
-    unsafe { asm!("mrs {}, ctr_el0", out(reg) register, options(nomem, nostack)) };
-    4 << (register >> 16 & 0xf)
 }

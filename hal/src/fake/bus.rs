@@ -24,6 +24,14 @@ pub trait Registers: Send {
     fn read(&mut self, offset: usize, width: Width) -> u32;
     /// Takes a write.
     fn write(&mut self, offset: usize, width: Width, value: u32);
+    /// Answers a read of 64 bits, for devices that have such registers.
+    fn read64(&mut self, offset: usize) -> u64 {
+        panic!("read of 64 bits at {offset:#x}")
+    }
+    /// Takes a write of 64 bits, for devices that have such registers.
+    fn write64(&mut self, offset: usize, value: u64) {
+        panic!("write of 64 bits, {value:#x}, at {offset:#x}")
+    }
 }
 
 type Shared = Arc<Mutex<dyn Registers>>;
@@ -129,4 +137,14 @@ access! {
     u8, Bits8: read8 write8;
     u16, Bits16: read16 write16;
     u32, Bits32: read32 write32;
+}
+
+pub(crate) unsafe fn read64(register: NonNull<u8>) -> u64 {
+    let (device, offset) = find(register);
+    lock(&device).read64(offset)
+}
+
+pub(crate) unsafe fn write64(register: NonNull<u8>, value: u64) {
+    let (device, offset) = find(register);
+    lock(&device).write64(offset, value);
 }

@@ -68,6 +68,27 @@ impl Registers for Pl011 {
     }
 }
 
+/// What Xen gives its guests for one: registers for data, flags and interrupts, and no others.
+#[derive(Debug, Default)]
+pub struct Generic(pub Pl011);
+
+impl Registers for Generic {
+    fn read(&mut self, offset: usize, width: Width) -> u32 {
+        match offset {
+            // The transmitter is never said to be empty again once it was not.
+            0x18 => self.0.read(offset, width) & if self.0.output.is_empty() { !0 } else { !0x80 },
+            0x3c => u32::from(!self.0.input.is_empty()) << 4,
+            0x00 => self.0.read(offset, width),
+            _ => panic!("read of register {offset:#x}, which there is none of"),
+        }
+    }
+
+    fn write(&mut self, offset: usize, width: Width, value: u32) {
+        assert!(matches!(offset, 0x00 | 0x38), "write of {value:#x} to register {offset:#x}");
+        self.0.write(offset, width, value);
+    }
+}
+
 /// A 16550.
 #[derive(Debug)]
 pub struct Ns16550 {

@@ -1,4 +1,5 @@
-//! PrimeCell UART (PL011), after its Technical Reference Manual (Arm DDI 0183G), chapter 3.
+//! PrimeCell UART (PL011), after its Technical Reference Manual (Arm DDI 0183G), chapter 3; and what
+//! is left of it in the SBSA's generic UART (Arm DEN 0029, appendix B).
 
 use super::{FIFO, Received};
 use crate::attempt::Absent;
@@ -10,6 +11,7 @@ const UARTFR: usize = 0x018;
 const UARTLCR_H: usize = 0x02c;
 const UARTCR: usize = 0x030;
 const UARTIMSC: usize = 0x038;
+const UARTRIS: usize = 0x03c;
 
 /// "PrimeCell identification" (section 3.3.19): a byte of it in each of four registers from here on.
 const UARTPCELLID: usize = 0xff0;
@@ -68,6 +70,20 @@ impl Pl011 {
             }
         }
         Ok(Self::start(registers))
+    }
+
+    /// Takes over a generic UART, which has neither line control nor control: it is on, and its FIFOs
+    /// are. Xen gives its guests one.
+    ///
+    /// # Errors
+    /// [`Absent`]: nobody answers, or with nothing but zeros or ones. A port that is busy with what was
+    /// sent and has something to read has an interrupt for that.
+    pub fn find_generic(registers: Window) -> Result<Self, Absent> {
+        let flags = registers.attempt32(UARTFR)?;
+        if flags == u32::MAX || flags | registers.read32(UARTRIS) == 0 {
+            return Err(Absent);
+        }
+        Ok(Self { registers, depth: FIFO })
     }
 
     /// Takes the port over as firmware left it, or enables it where nobody has.

@@ -5,6 +5,7 @@ use core::fmt;
 use super::{DeviceId, Features};
 use crate::attempt::Absent;
 use crate::dma::DmaError;
+use crate::pci::PciError;
 
 /// Why a device could not be taken over, or not again. Where the device had been touched, it is
 /// marked FAILED. Do without it in every case; the variants say whom to tell what.
@@ -18,6 +19,18 @@ pub enum ProbeError {
     NotVirtio(u32),
     /// A transport version (this one) that is neither 1 (legacy) nor 2: a driver is yet to be written.
     UnknownVersion(u32),
+    /// A PCI function of this kind that speaks the legacy interface only: have it offer the modern one.
+    LegacyOnly(DeviceId),
+    /// A PCI function that does not say where its registers of this name are.
+    NoCapability(&'static str),
+    /// A PCI function that has its registers of this name where they cannot be.
+    BadCapability(&'static str),
+    /// What is wrong with the PCI function.
+    Pci(PciError),
+    /// The queue of this number is to be notified outside of the registers for that.
+    BadDoorbell(u16),
+    /// The device has no means to send the message that it was told to.
+    NoVector,
     /// The device is of another kind: give it to that kind's driver.
     WrongDevice(DeviceId),
     /// The device did not come out of its reset. Memory that it was given before may still change.
@@ -44,6 +57,12 @@ impl From<Absent> for ProbeError {
     }
 }
 
+impl From<PciError> for ProbeError {
+    fn from(error: PciError) -> Self {
+        Self::Pci(error)
+    }
+}
+
 impl From<DmaError> for ProbeError {
     fn from(error: DmaError) -> Self {
         Self::Memory(error)
@@ -57,6 +76,12 @@ impl fmt::Display for ProbeError {
             Self::WindowTooSmall => f.write_str("window shorter than virtio's registers"),
             Self::NotVirtio(magic) => write!(f, "no virtio device: magic value {magic:#x}"),
             Self::UnknownVersion(version) => write!(f, "unknown transport version {version}"),
+            Self::LegacyOnly(id) => write!(f, "{id}: it speaks the legacy interface only"),
+            Self::NoCapability(what) => write!(f, "it does not say where its {what} are"),
+            Self::BadCapability(what) => write!(f, "its {what} are where they cannot be"),
+            Self::Pci(error) => error.fmt(f),
+            Self::BadDoorbell(queue) => write!(f, "queue {queue} is notified out of its reach"),
+            Self::NoVector => f.write_str("device refused the message it is to send"),
             Self::WrongDevice(id) => write!(f, "a device of another kind: {id}"),
             Self::ResetTimeout => f.write_str("device did not come out of its reset"),
             Self::MissingFeatures(features) => write!(f, "device lacks features: {features}"),

@@ -1,22 +1,20 @@
-//! A device at work: what a driver tells it outside of the queues, and what its interrupts say.
+//! A device at work: what a driver tells it outside of the queues.
 
-use super::registers::{INTERRUPT_ACK, INTERRUPT_STATUS, QUEUE_NOTIFY, STATUS, status};
-use super::transport::Interface;
-use super::{Agreed, Config, DeviceError, Fault, Features, ProbeError, Setup};
-use crate::mmio::Window;
+use super::port::Port;
+use super::registers::status;
+use super::{Agreed, Config, DeviceError, Fault, Features, InterruptPort, ProbeError, Setup};
 
 /// A device after DRIVER_OK, until it breaks its protocol.
 #[derive(Debug)]
 pub struct Live {
-    window: Window,
-    interface: Interface,
+    port: Port,
     features: Features,
     fault: Option<Fault>,
 }
 
 impl Live {
-    pub(super) const fn new(window: Window, interface: Interface, features: Features) -> Self {
-        Self { window, interface, features, fault: None }
+    pub(super) const fn new(port: Port, features: Features) -> Self {
+        Self { port, features, fault: None }
     }
 
     /// What was agreed on with the device.
@@ -43,7 +41,7 @@ impl Live {
     /// waits, so nothing depends on when a broken device lets go of it.
     #[cold]
     pub fn fail(&mut self, fault: Fault) -> DeviceError {
-        self.window.write32(STATUS, 0);
+        self.port.set_status(0);
         self.fault = Some(fault);
         DeviceError::Broken(fault)
     }
@@ -61,7 +59,7 @@ impl Live {
     /// ([`Fault::NotRestarted`]). In all cases it is marked FAILED, and may be restarted again.
     pub fn restart(&mut self) -> Result<Agreed, ProbeError> {
         self.fault = Some(Fault::StuckInReset);
-        let setup = Setup::new(self.window, self.interface)?;
+        let setup = Setup::new(self.port)?;
         self.fault = Some(Fault::NotRestarted);
         // A reset clears these (section 4.2.2.1); a device that forgets to would interrupt once more.
         let _stale = self.interrupt_port().acknowledge();
@@ -72,13 +70,13 @@ impl Live {
     /// [`publish`](super::queue::Queue::publish) ends with a full barrier (section 2.7.13.4).
     #[inline]
     pub fn notify(&self, queue: u16) {
-        self.window.write32(QUEUE_NOTIFY, u32::from(queue));
+        self.port.notify(queue);
     }
 
     /// What an interrupt handler needs of the device.
     #[must_use]
     pub const fn interrupt_port(&self) -> InterruptPort {
-        InterruptPort { window: self.window }
+        self.port.interrupt_port()
     }
 
     /// Looks at what a configuration interrupt announced: DEVICE_NEEDS_RESET comes this way too.
@@ -87,7 +85,7 @@ impl Live {
     /// [`DeviceError::Broken`].
     pub fn check_status(&mut self) -> Result<(), DeviceError> {
         self.working()?;
-        if self.window.read32(STATUS) & status::DEVICE_NEEDS_RESET == 0 {
+        if self.port.status() & status::DEVICE_NEEDS_RESET == 0 {
             return Ok(());
         }
         Err(self.fail(Fault::NeedsReset))
@@ -98,43 +96,6 @@ impl Live {
     /// # Errors
     /// [`ProbeError::ConfigUnstable`].
     pub fn read_config<T: PartialEq>(&self, read: impl Fn(Config) -> T) -> Result<T, ProbeError> {
-        Config::new(self.window, self.interface).read(read)
-    }
-}
-
-/// Why a device interrupted (virtio 1.2, section 4.2.2, `InterruptStatus`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Causes(u32);
-
-impl Causes {
-    /// The device completed something in one of its queues.
-    #[must_use]
-    pub const fn used_buffers(self) -> bool {
-        self.0 & 1 != 0
-    }
-
-    /// Its configuration changed, or it needs a reset: call the driver's `configuration_changed`.
-    #[must_use]
-    pub const fn configuration(self) -> bool {
-        self.0 & 2 != 0
-    }
-}
-
-/// As much of a device as an interrupt handler needs. It touches nothing that a driver touches, so
-/// the handler may run at any time.
-#[derive(Clone, Copy, Debug)]
-pub struct InterruptPort {
-    window: Window,
-}
-
-impl InterruptPort {
-    /// Asks the device why it interrupted, and makes it stop. Two accesses, which is what the
-    /// specification asks for: read the cause, write it back (section 4.2.3.4.1).
-    #[inline]
-    #[must_use]
-    pub fn acknowledge(self) -> Causes {
-        let causes = self.window.read32(INTERRUPT_STATUS);
-        self.window.write32(INTERRUPT_ACK, causes);
-        Causes(causes)
+        self.port.config().read(read)
     }
 }

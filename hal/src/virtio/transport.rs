@@ -1,11 +1,15 @@
-//! The transport: what is in a slot, before any driver has touched it.
+//! The transport: what is in a slot or on a PCI function, before any driver has touched it.
 
 use core::fmt;
 
+use super::mapped::{Interface, Mapped};
+use super::pci::{Pci, Vectors};
+use super::port::Port;
 use super::registers::{DEVICE_ID, MAGIC, MAGIC_VALUE, VERSION};
 use super::{ProbeError, Setup, registers};
 use crate::attempt::{Absent, is_nobodys};
 use crate::mmio::Window;
+use crate::pci;
 
 /// What kind of device it is (virtio 1.2, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +38,10 @@ impl fmt::Display for DeviceId {
     }
 }
 
-/// Which of the two interfaces a device speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Interface {
-    /// Version 1: before virtio 1.0 (section 4.2.4).
-    Legacy,
-    /// Version 2: virtio 1.0 and later.
-    Modern,
-}
-
-/// A slot with a device in it that nobody drives yet.
+/// A device that nobody drives yet.
 #[derive(Debug)]
 pub struct Transport {
-    window: Window,
-    interface: Interface,
+    port: Port,
     id: DeviceId,
 }
 
@@ -78,10 +72,30 @@ impl Transport {
             2 => Interface::Modern,
             _ => return Err(ProbeError::UnknownVersion(version)),
         };
-        Ok(Some(Self { window, interface, id }))
+        Ok(Some(Self { port: Port::Mapped(Mapped { window, interface }), id }))
     }
 
-    /// What kind of device is in the slot.
+    /// Finds the registers of a virtio device on a PCI function, its modern interface, and has `map`
+    /// map them. Nothing of them is touched. It interrupts by its pin unless
+    /// [`use_messages`](Self::use_messages) says otherwise.
+    ///
+    /// # Errors
+    /// [`ProbeError::LegacyOnly`], [`ProbeError::NoCapability`], [`ProbeError::BadCapability`],
+    /// [`ProbeError::Pci`].
+    pub fn open_pci(device: &pci::Device, map: &mut pci::Map<'_>) -> Result<Self, ProbeError> {
+        let (id, registers) = Pci::find(device, map)?;
+        Ok(Self { port: Port::Pci(registers), id })
+    }
+
+    /// Has a device on a PCI function interrupt by these messages of its table, which is set up. In a
+    /// slot there are none.
+    pub const fn use_messages(&mut self, vectors: Vectors) {
+        if let Port::Pci(registers) = &mut self.port {
+            registers.use_messages(vectors);
+        }
+    }
+
+    /// What kind of device it is.
     #[must_use]
     pub const fn id(&self) -> DeviceId {
         self.id
@@ -90,7 +104,7 @@ impl Transport {
     /// Whether the device speaks the legacy interface only.
     #[must_use]
     pub const fn is_legacy(&self) -> bool {
-        matches!(self.interface, Interface::Legacy)
+        self.port.is_legacy()
     }
 
     /// Takes the device over: reset, ACKNOWLEDGE, DRIVER (section 3.1.1).
@@ -101,6 +115,6 @@ impl Transport {
         if self.id != id {
             return Err(ProbeError::WrongDevice(self.id));
         }
-        Setup::new(self.window, self.interface)
+        Setup::new(self.port)
     }
 }

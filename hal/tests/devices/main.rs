@@ -1,6 +1,8 @@
 //! The real drivers against fake devices: each test is named after what it promises.
 
+mod bcm;
 mod blk;
+mod cadence;
 mod common;
 mod console;
 mod drain;
@@ -9,6 +11,8 @@ mod hostile;
 mod memory;
 mod net;
 mod now;
+mod pci;
+mod pci_hostile;
 mod queue;
 mod random;
 mod restart;

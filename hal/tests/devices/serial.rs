@@ -113,6 +113,23 @@ fn a_port_that_firmware_enabled_keeps_its_line_control() {
 }
 
 #[test]
+fn a_generic_port_is_used_by_the_registers_that_it_has() {
+    let mut port = serial::Generic::default();
+    port.0.input = VecDeque::from(*b"ab");
+    let port = Arc::new(Mutex::new(port));
+    let window = bus::place(&port, 0x1000);
+    let uart = Uart::Pl011(Pl011::find_generic(window).expect("it is there"));
+    assert_eq!(uart.write(TEXT), TEXT.len());
+    assert_eq!(bus::lock(&port).0.output, TEXT);
+    uart.enable_receive_interrupt();
+    assert_eq!(bus::lock(&port).0.mask, 0b101_0000);
+    // It is there as well while it sends, and has something to read: no flag is set then.
+    assert!(Pl011::find_generic(window).is_ok());
+    let read = [uart.receive(), uart.receive(), uart.receive()];
+    assert_eq!(read, [Some(Byte(b'a')), Some(Byte(b'b')), None]);
+}
+
+#[test]
 fn the_clock_runs_and_tells_the_date() {
     let clock = Arc::new(Mutex::new(clock::Pl031 { seconds: 1_795_000_000, running: false }));
     let driver = Pl031::start(bus::place(&clock, 0x1000));
@@ -130,6 +147,7 @@ fn nowhere() -> [Window; 3] {
 fn a_port_that_is_not_there_is_told_and_not_written_to() {
     for window in nowhere() {
         assert_eq!(Pl011::find(window).err(), Some(Absent));
+        assert_eq!(Pl011::find_generic(window).err(), Some(Absent));
         assert_eq!(Pl011::guess(window).err(), Some(Absent));
         for width in [RegisterWidth::Bits8, RegisterWidth::Bits32] {
             assert_eq!(Ns16550::find(window, 2, width).err(), Some(Absent));

@@ -11,7 +11,7 @@
 
 use crate::{
     Area, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error,
-    Handle, Nanoseconds, NetInfo,
+    GpioLine, GpioOperation, Handle, Nanoseconds, NetInfo,
 };
 use core::ptr::NonNull;
 
@@ -84,11 +84,12 @@ pub enum Call {
     BlockComplete { handle: Handle, completions: Alleged },
     Report { words: Alleged },
     StolenTime,
+    Gpio { line: GpioLine, operation: GpioOperation },
 }
 
 impl Call {
     /// How many there are; their numbers count from 0.
-    pub const COUNT: u64 = 14;
+    pub const COUNT: u64 = 15;
 
     /// The call's number and words.
     #[must_use]
@@ -118,6 +119,9 @@ impl Call {
             }
             Self::Report { words } => (12, [words.address, words.count, 0, 0, 0, 0]),
             Self::StolenTime => (13, [0; 6]),
+            Self::Gpio { line: GpioLine { controller, line }, operation } => {
+                (14, [controller as u64, line as u64, operation as u64, 0, 0, 0])
+            }
         }
     }
 
@@ -163,6 +167,13 @@ impl Call {
             11 => Self::BlockComplete { handle: handle?, completions: Alleged::batch(b, c)? },
             12 => Self::Report { words: bytes },
             13 => Self::StolenTime,
+            14 => Self::Gpio {
+                line: GpioLine {
+                    controller: u8::try_from(a).map_err(|_| Error::NoSuchDevice)?,
+                    line: u8::try_from(b).map_err(|_| Error::NoSuchDevice)?,
+                },
+                operation: GpioOperation::from_code(c).ok_or(Error::Unsupported)?,
+            },
             _ => return Err(Error::NoSuchCall),
         })
     }
@@ -212,7 +223,9 @@ pub fn decode_device([kind, base, shape, a, b]: Values) -> Option<DeviceInfo> {
 mod tests {
     use super::*;
 
-    fn every_call() -> [Call; 15] {
+    fn every_call() -> [Call; 20] {
+        let line = GpioLine { controller: 2, line: 53 };
+        let gpio = |operation| Call::Gpio { line, operation };
         let some = Alleged { address: 0x1000, count: 7 };
         let other = Alleged { address: 0x2000, count: BATCH as u64 };
         let (handle, operation) = (Handle(3), BlockOperation::Write);
@@ -233,6 +246,11 @@ mod tests {
             Call::BlockComplete { handle, completions: some },
             Call::Report { words: some },
             Call::StolenTime,
+            gpio(GpioOperation::Claim),
+            gpio(GpioOperation::Listen),
+            gpio(GpioOperation::DriveLow),
+            gpio(GpioOperation::DriveHigh),
+            gpio(GpioOperation::Read),
         ]
     }
 
@@ -259,6 +277,9 @@ mod tests {
         assert_eq!(refused(10, [0, 3, 0, 0, 0, 0]), Error::Unsupported);
         assert_eq!(refused(10, [0, 0, 0, 65_536, 0, 0]), Error::BadBuffer);
         assert_eq!(refused(10, [0, 0, 0, 0, 1 << 32, 0]), Error::OutOfRange);
+        assert_eq!(refused(14, [256, 0, 0, 0, 0, 0]), Error::NoSuchDevice);
+        assert_eq!(refused(14, [0, 256, 0, 0, 0, 0]), Error::NoSuchDevice);
+        assert_eq!(refused(14, [0, 0, 5, 0, 0, 0]), Error::Unsupported);
     }
 
     #[test]

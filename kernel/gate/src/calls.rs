@@ -4,8 +4,8 @@
 #![expect(unsafe_code, reason = "symbols that the other side of the link defines")]
 
 use crate::{
-    BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame, Handle,
-    Nanoseconds, Sent, Start, UnixTime,
+    BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame,
+    GpioLevel, GpioLine, GpioOperation, Handle, Nanoseconds, Sent, Start, UnixTime,
 };
 
 /// Declares each call's symbol, wraps it as a function, and writes the macro that defines it.
@@ -60,6 +60,8 @@ calls! {
     report as __elone_report(words: &str) -> ();
     /// [`Gate::stolen_time`](crate::Gate::stolen_time).
     stolen_time as __elone_stolen_time() -> Result<Nanoseconds, Error>;
+    /// [`Gate::gpio`](crate::Gate::gpio).
+    gpio as __elone_gpio(line: GpioLine, operation: GpioOperation) -> Result<GpioLevel, Error>;
 }
 
 // SAFETY: `#[elone::main]` defines the symbol with just this signature; a link without it fails.
@@ -84,7 +86,8 @@ macro_rules! provide {
         mod gate_symbols {
             use $crate::{
                 BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events,
-                Frame, Gate, Handle, Nanoseconds, Sent, UnixTime,
+                Frame, Gate, GpioLevel, GpioLine, GpioOperation, Handle, Nanoseconds, Sent,
+                UnixTime,
             };
             #[unsafe(no_mangle)]
             fn __elone_exit(status: u8) -> ! {
@@ -152,6 +155,10 @@ macro_rules! provide {
             #[unsafe(no_mangle)]
             fn __elone_stolen_time() -> Result<Nanoseconds, Error> {
                 $gate.stolen_time()
+            }
+            #[unsafe(no_mangle)]
+            fn __elone_gpio(line: GpioLine, operation: GpioOperation) -> Result<GpioLevel, Error> {
+                $gate.gpio(line, operation)
             }
         }
     };

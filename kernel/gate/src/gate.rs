@@ -1,8 +1,8 @@
 //! The trait. Its docs are the contract; see the crate's for the calling context.
 
 use crate::{
-    BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame, Handle,
-    Nanoseconds, Sent, UnixTime,
+    BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame,
+    GpioLevel, GpioLine, GpioOperation, Handle, Nanoseconds, Sent, UnixTime,
 };
 
 /// All that an application can ask of the kernel. One implementer a link; [`provide!`] exports it.
@@ -112,4 +112,16 @@ pub trait Gate: Sync {
     /// # Errors
     /// [`Error::Unsupported`] where the hypervisor does not say; that does not change while it runs.
     fn stolen_time(&self) -> Result<Nanoseconds, Error>;
+
+    /// Does something with a line of a GPIO controller, one that the operator has granted (the setting
+    /// `gpio=`); returns what the line is then. It is claimed first, once, for the life of the
+    /// application; when that ends it becomes an input.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDevice`] for a line that is not there, or not granted, and for every line where
+    /// the application does not run on a machine; [`Error::Claimed`]; [`Error::BadHandle`] for one
+    /// that was not claimed; [`Error::Unsupported`] for what no line does.
+    fn gpio(&self, _line: GpioLine, _operation: GpioOperation) -> Result<GpioLevel, Error> {
+        Err(Error::NoSuchDevice)
+    }
 }

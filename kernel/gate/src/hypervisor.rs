@@ -11,8 +11,13 @@ pub enum Hypervisor {
     Nobody(Level),
     /// Linux's KVM.
     Kvm,
-    /// Xen.
-    Xen,
+    /// Xen, of this version; of 0.0 where it does not say.
+    Xen {
+        /// The 4 of 4.17.
+        major: u16,
+        /// The 17.
+        minor: u16,
+    },
     /// Microsoft's Hyper-V.
     HyperV,
     /// One that gives an identity which nobody here knows: the words of [`Hypervisor::of_identity`].
@@ -33,7 +38,9 @@ impl Hypervisor {
             // 28b46fb6-2ec5-11e9-a9ca-4b564d003a74 (Linux, include/linux/arm-smccc.h)
             [0xb66f_b428, 0xe911_c52e, 0x564b_caa9, 0x743a_004d] => Self::Kvm,
             // a71812dc-c698-4369-9acf-79d18ddee667 (Xen, public/arch-arm/smccc.h)
-            [0xdc12_18a7, 0x6943_98c6, 0xd179_cf9a, 0x67e6_de8d] => Self::Xen,
+            [0xdc12_18a7, 0x6943_98c6, 0xd179_cf9a, 0x67e6_de8d] => {
+                Self::Xen { major: 0, minor: 0 }
+            }
             // 58ba324d-6447-24cd-756c-ef8e24705916 (Linux, arch/arm64/include/asm/mshyperv.h)
             [0x4d32_ba58, 0xcd24_4764, 0x8eef_6c75, 0x1659_7024] => Self::HyperV,
             words => Self::Other(words),
@@ -45,7 +52,7 @@ impl Hypervisor {
         match self {
             Self::Nobody(level) => [0, level as u64, 0],
             Self::Kvm => [1, 0, 0],
-            Self::Xen => [2, 0, 0],
+            Self::Xen { major, minor } => [2, major as u64, minor as u64],
             Self::HyperV => [3, 0, 0],
             Self::Other([a, b, c, d]) => {
                 [4, a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32]
@@ -55,12 +62,14 @@ impl Hypervisor {
     }
 
     /// From those numbers; `None` for others.
-    #[expect(clippy::cast_possible_truncation, reason = "halves of words, cut out")]
+    #[expect(clippy::cast_possible_truncation, reason = "parts of words, cut out")]
     pub(crate) fn decode(numbers: [u64; 3]) -> Option<Self> {
         Some(match numbers {
             [0, level, 0] => Self::Nobody(Level::from_code(level)?),
             [1, 0, 0] => Self::Kvm,
-            [2, 0, 0] => Self::Xen,
+            [2, major @ ..=0xffff, minor @ ..=0xffff] => {
+                Self::Xen { major: major as u16, minor: minor as u16 }
+            }
             [3, 0, 0] => Self::HyperV,
             [4, a, b] => Self::Other([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]),
             [5, 0, 0] => Self::Unknown,
@@ -69,13 +78,14 @@ impl Hypervisor {
     }
 }
 
-/// `KVM`, `none (entered at EL2)`, `unknown`, `unknown (01234567-89ab-cdef-0123-456789abcdef)`.
+/// `KVM`, `Xen 4.17`, `none (entered at EL2)`, `unknown`, `unknown (01234567-89ab-cdef-0123-456789abcdef)`.
 impl fmt::Display for Hypervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody(level) => write!(f, "none (entered at {level})"),
             Self::Kvm => f.write_str("KVM"),
-            Self::Xen => f.write_str("Xen"),
+            Self::Xen { major: 0, .. } => f.write_str("Xen"),
+            Self::Xen { major, minor } => write!(f, "Xen {major}.{minor}"),
             Self::HyperV => f.write_str("Hyper-V"),
             Self::Other(words) => {
                 let [a, b, c, d] = words.map(u32::swap_bytes);
@@ -121,7 +131,7 @@ mod tests {
             Hypervisor::Nobody(Level::El2),
             Hypervisor::Nobody(Level::El3),
             Hypervisor::Kvm,
-            Hypervisor::Xen,
+            Hypervisor::Xen { major: 4, minor: 17 },
             Hypervisor::HyperV,
             Hypervisor::Other([1, 2, u32::MAX, 4]),
             Hypervisor::Unknown,

@@ -38,5 +38,6 @@ pub use start::{
 };
 pub use types::{
     BlockCompletion, BlockInfo, BlockOperation, BlockRequest, BufferId, DeviceClass, DeviceInfo,
-    Events, Frame, Handle, Nanoseconds, NetInfo, Sent, UnixTime,
+    Events, Frame, GpioLevel, GpioLine, GpioOperation, Handle, Nanoseconds, NetInfo, Sent,
+    UnixTime,
 };

@@ -61,6 +61,56 @@ impl Events {
     }
 }
 
+/// A line of a GPIO controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpioLine {
+    /// The controller, counted from 0 in the order of the device tree.
+    pub controller: u8,
+    /// Its line, as its manual counts them.
+    pub line: u8,
+}
+
+/// What a GPIO line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GpioLevel {
+    /// Near ground.
+    Low = 0,
+    /// Near the supply.
+    High = 1,
+}
+
+/// What [`Gate::gpio`](crate::Gate::gpio) is to do with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GpioOperation {
+    /// Claims it; leaves it as it is.
+    Claim = 0,
+    /// Leaves it to whoever is at the other end.
+    Listen = 1,
+    /// Drives it low.
+    DriveLow = 2,
+    /// Drives it high.
+    DriveHigh = 3,
+    /// Looks at it.
+    Read = 4,
+}
+
+impl GpioOperation {
+    /// The operation with this number.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Claim),
+            1 => Some(Self::Listen),
+            2 => Some(Self::DriveLow),
+            3 => Some(Self::DriveHigh),
+            4 => Some(Self::Read),
+            _ => None,
+        }
+    }
+}
+
 /// What kind of device [`Gate::device`](crate::Gate::device) is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

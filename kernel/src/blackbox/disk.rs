@@ -27,7 +27,7 @@ static LINE: Once<(Interrupt, Source)> = Once::new();
 
 /// Keeps a disk for the kernel if it was set aside as a black box; else gives it back.
 #[expect(clippy::result_large_err, reason = "a driver is passed on, not an error")]
-pub(crate) fn keep(mut blk: Blk, interrupt: Interrupt) -> Result<(), Blk> {
+pub(crate) fn keep(mut blk: Blk, interrupt: Option<Interrupt>) -> Result<(), Blk> {
     if blk.sectors() != SECTORS {
         return Err(blk);
     }
@@ -42,7 +42,9 @@ pub(crate) fn keep(mut blk: Blk, interrupt: Interrupt) -> Result<(), Blk> {
     } else if DISK.get().is_some() {
         log::warn!("black box: a second disk is left alone");
     } else {
-        LINE.call_once(|| (interrupt, Source::Device(blk.interrupt_port(), Events::NONE)));
+        if let Some(interrupt) = interrupt {
+            LINE.call_once(|| (interrupt, Source::Device(blk.interrupt_port(), Events::NONE)));
+        }
         DISK.call_once(|| Mutex::new(blk));
     }
     Ok(())

@@ -111,6 +111,7 @@ pub(super) fn serve(
             nothing
         }
         Call::StolenTime => [KERNEL.stolen_time()?.0, 0, 0, 0, 0],
+        Call::Gpio { line, operation } => [KERNEL.gpio(line, operation)? as u64, 0, 0, 0, 0],
     }))
 }
 

@@ -74,6 +74,11 @@ impl<'t> Buses<'t> {
         self.0.iter().nth_back(1)
     }
 
+    /// How many cells an address on the current node's bus has.
+    pub(super) fn parent_address_cells(&self) -> Option<u32> {
+        self.parent().map(|bus| bus.address_cells)
+    }
+
     /// The name of the node above the current one.
     pub(super) fn parent_name(&self) -> &'t str {
         self.parent().map_or("", |bus| name_of(&bus.node).name)

@@ -13,10 +13,8 @@ use super::gic::Controller;
 use super::interrupt::Wiring;
 use super::node::{Properties, Value};
 use super::tree::{Node, name_of};
-use super::{Machine, PowerButton, Problem};
+use super::{GPIO_CONTROLLERS, Machine, PowerButton, Problem};
 
-/// How many GPIO controllers are noted: machines that were seen have one or two.
-const CONTROLLERS: usize = 8;
 /// `KEY_POWER` (Linux, `input-event-codes.h`).
 const POWER: u32 = 116;
 /// A line's second cell: pressed is low (Linux, `dt-bindings/gpio/gpio.h`).
@@ -43,7 +41,7 @@ struct Key<'t> {
 /// What the walk has found of a power button.
 #[derive(Debug, Default)]
 pub(super) struct Buttons<'t> {
-    controllers: Vec<Gpio<'t>, CONTROLLERS>,
+    controllers: Vec<Gpio<'t>, GPIO_CONTROLLERS>,
     key: Option<Key<'t>>,
 }
 

@@ -13,6 +13,7 @@ impl<'t> Survey<'_, 't> {
     pub(super) fn choose(&mut self, chosen: &Properties<'t>) {
         self.consoles.stdout_path = chosen.stdout_path;
         let machine = &mut *self.machine;
+        machine.pci_is_set_up = chosen.pci_probe_only.is_some_and(|value| value.cell() != Some(0));
         let problems = [initrd(machine, chosen), bootargs(machine, chosen)];
         for problem in problems.into_iter().filter_map(Result::err) {
             machine.warn("chosen", problem);

@@ -4,7 +4,7 @@
 //! boot arguments (the last one there), since those are the operator's; `stdout-path`; `earlycon=`
 //! there. Else it is the first UART of the tree. Where two of them disagree, or one names none, the
 //! tree's warnings say which UART is the console, and which is not. `console=` has Linux's names:
-//! `ttyAMA` for a PL011, `ttyS` for a 16550, and a number, which is an alias's (`serial0`) or else
+//! `ttyAMA` for a PL011 (and what is left of one), `ttyPS` for Cadence's, `ttyS` for a 16550, and a number, which is an alias's (`serial0`) or else
 //! counts those of the kind.
 
 use core::fmt::{self, Write};
@@ -16,6 +16,7 @@ use heapless::{String, Vec};
 use super::gic::Controller;
 use super::interrupt::Wiring;
 use super::node::Value;
+use super::strangers::path_of;
 use super::tree::Node;
 use super::{DEPTH, Machine, Problem, UARTS, Uart, UartModel};
 
@@ -58,6 +59,15 @@ impl<'t> Consoles<'t> {
         self.candidates.is_full()
     }
 
+    /// The path that `stdout-path` has, if it does not lead to one of these.
+    pub(super) fn unknown(&self) -> Option<&'t str> {
+        let stdout_path = self.stdout_path?;
+        match self.index_of(stdout_path) {
+            Some(_) => None,
+            None => path_of(stdout_path, self.aliases.as_ref()),
+        }
+    }
+
     /// Gives `machine` its UARTs and its console.
     pub(super) fn resolve(&self, controller: Option<&Controller>, machine: &mut Machine) {
         for candidate in &self.candidates {
@@ -80,6 +90,9 @@ impl<'t> Consoles<'t> {
             }
         }
         machine.console = console.and_then(|index| machine.uarts.get(index).copied());
+        let words = machine.bootargs().split_ascii_whitespace();
+        let named = words.filter_map(|word| word.strip_prefix("console=")).next_back();
+        machine.names_hypervisor_console = named.is_some_and(|name| name.starts_with("hvc"));
     }
 
     /// The console, and what is to be said of which candidate, or of `/chosen`.
@@ -88,7 +101,7 @@ impl<'t> Consoles<'t> {
             let words = bootargs.split_ascii_whitespace();
             words.filter_map(move |word| word.strip_prefix(name)?.strip_prefix('='))
         };
-        // Others than UARTs (`tty0`, `hvc0`) are not this one's concern.
+        // Others than UARTs (`tty0`, `hvc0`) are not this one's concern here.
         let by_name = argument("console").filter_map(Port::parse).next_back();
         let by_name = by_name.map(|port| self.index_of_port(port));
         let by_path = self.stdout_path.map(|path| self.index_of(path));
@@ -119,8 +132,11 @@ impl<'t> Consoles<'t> {
     /// The candidate that Linux would call this.
     fn index_of_port(&self, port: Port) -> Option<usize> {
         let is_of_kind = |candidate: &Candidate| match port.driver {
-            Driver::Pl011 => candidate.model == UartModel::Pl011,
-            Driver::Ns16550 => candidate.model != UartModel::Pl011,
+            Driver::Pl011 => matches!(candidate.model, UartModel::Pl011 | UartModel::Sbsa),
+            Driver::Cadence => candidate.model == UartModel::Cadence,
+            Driver::Ns16550 => {
+                matches!(candidate.model, UartModel::Ns16550 { .. } | UartModel::Bcm2835Aux)
+            }
         };
         let mut alias = String::<16>::new();
         // There is room for the name and three digits.
@@ -138,11 +154,9 @@ impl<'t> Consoles<'t> {
         self.candidates.iter().position(|candidate| candidate.registers.start().0 == address)
     }
 
-    /// The candidate at the end of a path or alias. What follows a colon says how the line is set
-    /// up, which whoever wrote the path has done.
+    /// The candidate at the end of a path or alias.
     fn index_of(&self, stdout_path: Value<'t>) -> Option<usize> {
-        let name = stdout_path.text()?.split(':').next()?;
-        if name.starts_with('/') { self.index_at_path(name) } else { self.aliased(name) }
+        self.index_at_path(path_of(stdout_path, self.aliases.as_ref())?)
     }
 
     /// The candidate that this alias stands for.
@@ -167,17 +181,18 @@ struct Port {
 enum Driver {
     Pl011,
     Ns16550,
+    Cadence,
 }
 
 impl Port {
-    /// Reads `ttyS0`, or `ttyAMA1,115200`; `None` for what is no UART's.
+    /// Reads `ttyS0`, `ttyPS0`, or `ttyAMA1,115200`; `None` for what is no UART's.
     fn parse(value: &str) -> Option<Self> {
         let name = value.split(',').next()?;
-        let (driver, number) = match (name.strip_prefix("ttyAMA"), name.strip_prefix("ttyS")) {
-            (Some(number), _) => (Driver::Pl011, number),
-            (_, Some(number)) => (Driver::Ns16550, number),
-            _ => return None,
-        };
+        let drivers =
+            [("ttyAMA", Driver::Pl011), ("ttyPS", Driver::Cadence), ("ttyS", Driver::Ns16550)];
+        let (number, driver) = drivers
+            .into_iter()
+            .find_map(|(prefix, driver)| Some((name.strip_prefix(prefix)?, driver)))?;
         Some(Self { driver, number: number.parse().ok()? })
     }
 }

@@ -1,25 +1,36 @@
 //! The devices that are known, by what they say that they are compatible with.
 
 use elone_hal::address::PhysicalRange;
+use elone_hal::gpio::line::Model;
+use elone_hal::pci::Layout;
 
+use super::bcm2836::{Block, Place};
 use super::bus::Buses;
 use super::gic::{self, Controller};
 use super::interrupt::Wiring;
+use super::msi;
 use super::node::{Properties, Value};
 use super::notices::Notice;
+use super::pci::PciNode;
 use super::survey::Survey;
 use super::timer::TimerWiring;
 use super::tree::{Node, name_of};
-use super::{Conduit, Machine, Problem, Reservation, Rtc, UartModel, VirtioSlot};
+use super::{Conduit, GpioController, Machine, Problem, Reservation, Rtc, UartModel, VirtioSlot};
 
 /// What a node is to us.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     Virtio,
     Pl011,
+    SbsaUart,
     Ns16550,
     GicV2,
     GicV3,
+    Broadcom(Block),
+    Bcm2835AuxUart,
+    Cadence,
+    Its,
+    V2m,
     Timer,
     Psci,
     PsciWithNumbersOfItsOwn,
@@ -29,6 +40,7 @@ pub(super) enum Role {
     GpioKeys,
     Notice(Notice),
     Xen,
+    Pci(Layout),
 }
 
 impl Role {
@@ -37,20 +49,34 @@ impl Role {
         compatible.strings().find_map(|name| match core::str::from_utf8(name).unwrap_or_default() {
             "virtio,mmio" => Some(Self::Virtio),
             "arm,pl011" => Some(Self::Pl011),
+            "arm,sbsa-uart" => Some(Self::SbsaUart),
             "ns16550a" | "ns16550" | "snps,dw-apb-uart" => Some(Self::Ns16550),
             "arm,gic-400" | "arm,gic-v2" => Some(Self::GicV2),
             "arm,cortex-a15-gic" | "arm,cortex-a9-gic" => Some(Self::GicV2),
             "arm,cortex-a7-gic" | "arm,cortex-a5-gic" => Some(Self::GicV2),
             "arm,gic-v3" => Some(Self::GicV3),
+            "arm,gic-v3-its" => Some(Self::Its),
+            "arm,gic-v2m-frame" => Some(Self::V2m),
+            "brcm,bcm2836-l1-intc" => Some(Self::Broadcom(Block::LocalInterrupts)),
+            "brcm,bcm2836-armctrl-ic" => Some(Self::Broadcom(Block::ArmControl)),
+            "brcm,bcm2835-aux-uart" => Some(Self::Bcm2835AuxUart),
+            "cdns,uart-r1p12" | "cdns,uart-r1p8" | "xlnx,xuartps" => Some(Self::Cadence),
+            "brcm,bcm2835-aux" => Some(Self::Broadcom(Block::Aux)),
+            "brcm,bcm2835-pm" | "brcm,bcm2835-pm-wdt" => {
+                Some(Self::Broadcom(Block::PowerManagement))
+            }
             "arm,armv8-timer" | "arm,armv7-timer" => Some(Self::Timer),
             "arm,psci-1.0" | "arm,psci-0.2" => Some(Self::Psci),
             "arm,psci" => Some(Self::PsciWithNumbersOfItsOwn),
             "arm,pl031" => Some(Self::Pl031),
             "motorola,mc146818" => Some(Self::Mc146818),
+            "brcm,bcm2835-gpio" => Some(Self::Broadcom(Block::Gpio)),
             "arm,pl061" => Some(Self::Pl061),
             "gpio-keys" => Some(Self::GpioKeys),
             "microsoft,vmgenid" => Some(Self::Notice(Notice::Generation)),
             "amazon,vmclock" => Some(Self::Notice(Notice::Clock)),
+            "pci-host-ecam-generic" => Some(Self::Pci(Layout::Enhanced)),
+            "pci-host-cam-generic" => Some(Self::Pci(Layout::Compatible)),
             "xen,xen" => Some(Self::Xen),
             _ => None,
         })
@@ -74,9 +100,12 @@ impl<'t> Survey<'_, 't> {
                 let slot = Slot { node, registers: Buses::next(registers)?, wiring, dma_coherent };
                 self.slots.push(slot).map_err(|_| Problem::NoRoom)?;
             }
-            Role::Pl011 | Role::Ns16550 => {
+            Role::Pl011 | Role::SbsaUart | Role::Ns16550 | Role::Bcm2835AuxUart | Role::Cadence => {
                 let model = match role {
                     Role::Ns16550 => ns16550(properties)?,
+                    Role::SbsaUart => UartModel::Sbsa,
+                    Role::Bcm2835AuxUart => UartModel::Bcm2835Aux,
+                    Role::Cadence => UartModel::Cadence,
                     _ => UartModel::Pl011,
                 };
                 let registers = Buses::next(registers)?;
@@ -84,6 +113,15 @@ impl<'t> Survey<'_, 't> {
             }
             Role::GicV2 => self.controller = Some(gic::v2(registers, properties)?),
             Role::GicV3 => self.controller = Some(gic::v3(registers, properties)?),
+            Role::Its => {
+                msi::its(registers, properties, self.controller.as_ref(), self.machine)?;
+            }
+            Role::V2m => msi::v2m(registers, properties, self.machine)?,
+            Role::Broadcom(block) => {
+                let place = Place { node, registers: Buses::next(registers)?, wiring };
+                let into = (&mut self.controller, &mut self.behind, &mut *self.machine);
+                block.add(place, properties, into)?;
+            }
             Role::Timer => self.timer = Some(TimerWiring::of(node, wiring, properties)),
             Role::Psci => self.machine.psci = Some(conduit(properties)?),
             Role::PsciWithNumbersOfItsOwn => return Err(Problem::Unsupported),
@@ -92,8 +130,13 @@ impl<'t> Survey<'_, 't> {
             Role::Pl061 => {
                 let registers = Buses::next(registers)?;
                 self.buttons.add_controller(node, registers, wiring, properties)?;
+                add_gpio(self.machine, Model::Pl061, registers)?;
             }
             Role::GpioKeys => self.buttons.add_keys(node, self.machine),
+            Role::Pci(layout) => {
+                let host = PciNode::read(layout, node, properties, &self.buses, self.machine)?;
+                self.hosts.push(host).map_err(|_| Problem::NoRoom)?;
+            }
             Role::Notice(notice) => {
                 let memory = Buses::next(registers)?;
                 // In RAM or not, it is not ours to use.
@@ -111,19 +154,42 @@ impl<'t> Survey<'_, 't> {
     fn has_room_for(&self, role: Role) -> Result<(), Problem> {
         let (taken, problem) = match role {
             Role::Virtio => (self.slots.is_full(), Problem::NoRoom),
-            Role::Pl011 | Role::Ns16550 => (self.consoles.is_full(), Problem::NoRoom),
-            Role::GicV2 | Role::GicV3 => (self.controller.is_some(), Problem::Second),
+            Role::Pl011 | Role::SbsaUart | Role::Ns16550 | Role::Bcm2835AuxUart | Role::Cadence => {
+                (self.consoles.is_full(), Problem::NoRoom)
+            }
+            Role::Broadcom(Block::ArmControl) => (self.behind.is_some(), Problem::Second),
+            Role::Broadcom(Block::Aux) => (self.machine.aux.is_some(), Problem::Second),
+            Role::Broadcom(Block::PowerManagement) => {
+                (self.machine.power_management.is_some(), Problem::Second)
+            }
+            Role::GicV2 | Role::GicV3 | Role::Broadcom(Block::LocalInterrupts) => {
+                (self.controller.is_some(), Problem::Second)
+            }
+            Role::Its | Role::V2m => (self.machine.message_controllers.is_full(), Problem::NoRoom),
             Role::Timer => (self.timer.is_some(), Problem::Second),
             Role::Psci | Role::PsciWithNumbersOfItsOwn => {
                 (self.machine.psci.is_some(), Problem::Second)
             }
             Role::Pl031 | Role::Mc146818 => (self.machine.rtc.is_some(), Problem::Second),
-            Role::Pl061 => (self.buttons.is_full(), Problem::NoRoom),
+            Role::Pl061 | Role::Broadcom(Block::Gpio) => {
+                (self.buttons.is_full() || self.machine.gpios.is_full(), Problem::NoRoom)
+            }
+            Role::Pci(_) => (self.hosts.is_full(), Problem::NoRoom),
             Role::Notice(notice) => (self.notices.is_known(notice), Problem::Second),
             Role::GpioKeys | Role::Xen => return Ok(()),
         };
         if taken { Err(problem) } else { Ok(()) }
     }
+}
+
+/// Notes a GPIO controller.
+pub(super) fn add_gpio(
+    machine: &mut Machine,
+    model: Model,
+    registers: PhysicalRange,
+) -> Result<(), Problem> {
+    let gpio = GpioController { model, registers };
+    machine.gpios.push(gpio).map_err(|_| Problem::NoRoom)
 }
 
 /// A 16550's layout (dt-schema, `8250.yaml`): bytes, one after the other, unless it says otherwise.

@@ -1,10 +1,14 @@
 //! The kinds of facts that a [`Machine`](super::Machine) is made of.
 
 use core::fmt;
+use core::ops::Range;
 
+use elone_hal::Trigger;
 use elone_hal::address::PhysicalRange;
 use elone_hal::gpio::Pressed;
-use elone_hal::{IntId, Trigger};
+use elone_hal::gpio::line::Model;
+use elone_hal::interrupts::Line;
+use elone_hal::its::Coherence;
 use heapless::Vec;
 
 use super::REDISTRIBUTORS;
@@ -21,8 +25,8 @@ pub struct Reservation {
 /// An interrupt as the interrupt controller knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// Its number.
-    pub id: IntId,
+    /// Where it arrives.
+    pub line: Line,
     /// What makes it pending. The polarity is the wire's affair: a GIC has no setting for it.
     pub trigger: Trigger,
 }
@@ -43,6 +47,12 @@ pub struct Uart {
 pub enum UartModel {
     /// Arm PrimeCell UART (PL011).
     Pl011,
+    /// What of a PL011 every server has: the SBSA's generic UART, and that of Xen's guests.
+    Sbsa,
+    /// Broadcom's mini UART.
+    Bcm2835Aux,
+    /// Cadence's, in Xilinx' Zynq devices.
+    Cadence,
     /// National Semiconductor 16550 and its many descendants.
     Ns16550 {
         /// Register `n` is at offset `n << register_shift`: at most 3.
@@ -56,12 +66,15 @@ impl fmt::Display for UartModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pl011 => "PL011",
+            Self::Sbsa => "SBSA UART",
+            Self::Bcm2835Aux => "mini UART",
+            Self::Cadence => "Cadence UART",
             Self::Ns16550 { .. } => "16550",
         })
     }
 }
 
-/// The interrupt controller: an Arm GIC of one of two architectures.
+/// The interrupt controller: an Arm GIC of one of two architectures, or Broadcom's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InterruptController {
     /// Version 2 (Arm IHI 0048): a distributor, and an interface to the core, both in memory.
@@ -81,6 +94,13 @@ pub enum InterruptController {
         /// (256 KiB with GICv4).
         redistributor_stride: Option<u64>,
     },
+    /// The BCM2836's local controller (Broadcom's QA7), which every core is wired to.
+    Bcm2836 {
+        /// It.
+        local: PhysicalRange,
+        /// The BCM2835's ARM control block behind it, where the peripherals' interrupts go.
+        peripherals: Option<PhysicalRange>,
+    },
 }
 
 impl fmt::Display for InterruptController {
@@ -88,8 +108,37 @@ impl fmt::Display for InterruptController {
         f.write_str(match self {
             Self::GicV2 { .. } => "GICv2",
             Self::GicV3 { .. } => "GICv3",
+            Self::Bcm2836 { .. } => "BCM2836",
         })
     }
+}
+
+/// Who turns messages of devices into interrupts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageController {
+    /// What the buses of those devices call it by.
+    pub handle: u32,
+    /// What it understands.
+    pub registers: MessageRegisters,
+}
+
+/// What such a one understands, and where its registers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageRegisters {
+    /// A GICv3's interrupt translation service (Arm IHI 0069, chapter 5).
+    Its {
+        /// GITS: both frames.
+        registers: PhysicalRange,
+        /// Whether it sees memory as the core does.
+        coherence: Coherence,
+    },
+    /// A GICv2m frame.
+    V2m {
+        /// The frame.
+        registers: PhysicalRange,
+        /// The interrupt numbers of its lines, where the frame is not to be asked.
+        lines: Option<Range<u32>>,
+    },
 }
 
 /// The interrupts of the core's own timers (Arm ARM, chapter D12).
@@ -108,6 +157,15 @@ pub enum Conduit {
     Hvc,
     /// By secure monitor call.
     Smc,
+}
+
+/// A GPIO controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpioController {
+    /// What it understands.
+    pub model: Model,
+    /// Its registers.
+    pub registers: PhysicalRange,
 }
 
 /// A button that asks the machine to end, on a line of a PrimeCell GPIO (PL061).

@@ -13,15 +13,33 @@ pub(super) struct Controller {
     pub(super) facts: InterruptController,
     /// What nodes call it by.
     pub(super) handle: Option<u32>,
-    /// How many cells a specifier has: three, or with a fourth one for a set of cores.
+    /// How many cells a specifier has: a GIC's three, or with a fourth one for a set of cores;
+    /// Broadcom's two.
     pub(super) specifier_cells: u32,
+    /// How many cells of address come before one in an interrupt map: none, where nothing is said.
+    pub(super) address_cells: u32,
+    /// Whether it sees memory otherwise than the core does.
+    pub(super) is_noncoherent: bool,
+    /// What nodes call the one by that is behind it, where there is one.
+    pub(super) behind: Option<u32>,
 }
 
 impl Controller {
-    fn new(facts: InterruptController, properties: &Properties) -> Result<Self, Problem> {
+    pub(super) fn new(
+        facts: InterruptController,
+        properties: &Properties,
+    ) -> Result<Self, Problem> {
+        let usual = match facts {
+            InterruptController::Bcm2836 { .. } => 2..=2,
+            InterruptController::GicV2 { .. } | InterruptController::GicV3 { .. } => 3..=4,
+        };
         match properties.interrupt_cells.and_then(Value::cell) {
-            Some(specifier_cells @ (3 | 4)) => {
-                Ok(Self { facts, handle: properties.handle(), specifier_cells })
+            Some(specifier_cells) if usual.contains(&specifier_cells) => {
+                let is_noncoherent = properties.dma_noncoherent.is_some();
+                let handle = properties.handle();
+                let address_cells = properties.address_cells.and_then(Value::cell).unwrap_or(0);
+                let behind = None;
+                Ok(Self { facts, handle, specifier_cells, address_cells, is_noncoherent, behind })
             }
             _ => Err(Problem::BadProperty("#interrupt-cells")),
         }

@@ -1,8 +1,11 @@
 //! Interrupt specifiers (Devicetree Specification 0.4, section 2.4; Linux bindings `arm,gic.yaml`
-//! and `arm,gic-v3.yaml`), kept as they came until the controller that gives them meaning is known.
+//! and `arm,gic-v3.yaml`; for others see [`bcm2836`]), kept as they came until the controller that
+//! gives them meaning is known.
 
+use elone_hal::interrupts::Line;
 use elone_hal::{IntId, Trigger};
 
+use super::bcm2836;
 use super::gic::Controller;
 use super::node::{Cells, Properties, Value};
 use super::{Interrupt, InterruptController, Problem};
@@ -51,15 +54,30 @@ impl Controller {
             };
             // How long another controller's specifier is, and so where the next one begins, only
             // that controller could say.
-            if parent.is_none() || parent != self.handle {
+            let parent = parent.ok_or(Problem::ForeignInterrupt)?;
+            if Some(parent) == self.behind {
+                return Ok(bcm2836::peripheral_interrupt(&mut cells));
+            }
+            if Some(parent) != self.handle {
                 return Err(Problem::ForeignInterrupt);
             }
-            self.specifier(&mut cells).ok_or(malformed)
+            Ok(match self.facts {
+                InterruptController::Bcm2836 { .. } => bcm2836::local_interrupt(&mut cells),
+                _ => self.decode(self.specifier(&mut cells).ok_or(malformed)?),
+            })
         };
         for _ in 0..index {
-            next()?;
+            let _may_mean_nothing = next()?;
         }
-        self.decode(next()?).ok_or(malformed)
+        next()?.ok_or(malformed)
+    }
+
+    /// The interrupt of the next specifier in an interrupt map.
+    pub(super) fn next_interrupt(&self, cells: &mut Cells) -> Option<Interrupt> {
+        match self.facts {
+            InterruptController::Bcm2836 { .. } => bcm2836::local_interrupt(cells),
+            _ => self.decode(self.specifier(cells)?),
+        }
     }
 
     /// Reads one specifier: type, number, flags, and the core set that some GICv3 trees add.
@@ -89,7 +107,7 @@ impl Controller {
             UNSAID | HIGH | LOW => Trigger::Level,
             _ => return None,
         };
-        Some(Interrupt { id, trigger })
+        Some(Interrupt { line: Line::Gic(id), trigger })
     }
 }
 

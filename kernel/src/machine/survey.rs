@@ -6,13 +6,16 @@
 
 use heapless::{String, Vec};
 
+use super::bcm2836::Behind;
 use super::bus::Buses;
 use super::button::Buttons;
 use super::console::Consoles;
 use super::devices::{Role, Slot};
 use super::gic::Controller;
-use super::node::Properties;
+use super::node::{Properties, Value};
 use super::notices::Notices;
+use super::pci::PciNodes;
+use super::strangers::{self, Strangers};
 use super::timer::TimerWiring;
 use super::tree::{Node, Tree, name_of, range_to_the_end};
 use super::{Machine, MachineError, Problem, Reservation, VIRTIO_SLOTS};
@@ -23,10 +26,14 @@ pub(super) struct Survey<'m, 't> {
     pub(super) buses: Buses<'t>,
     pub(super) consoles: Consoles<'t>,
     pub(super) controller: Option<Controller>,
+    pub(super) behind: Option<Behind<'t>>,
     pub(super) timer: Option<TimerWiring<'t>>,
     pub(super) slots: Vec<Slot<'t>, VIRTIO_SLOTS>,
     pub(super) buttons: Buttons<'t>,
     pub(super) notices: Notices<'t>,
+    pub(super) hosts: PciNodes<'t>,
+    pub(super) strangers: Strangers,
+    root: Node<'t>,
 }
 
 /// Reads a tree into `machine`, of which nothing is known yet.
@@ -39,12 +46,17 @@ pub(super) fn survey(tree: &Tree, machine: &mut Machine) -> Result<(), MachineEr
         buses: Buses::new(root, properties),
         consoles: Consoles::default(),
         controller: None,
+        behind: None,
         timer: None,
         slots: Vec::new(),
         buttons: Buttons::default(),
         notices: Notices::default(),
+        hosts: Vec::new(),
+        strangers: Strangers::default(),
+        root,
     };
     survey.name(properties);
+    survey.strangers.main = properties.interrupt_parent.and_then(Value::cell);
     for range in tree.reservations() {
         survey.reserve(Reservation { range: range?, no_map: false })?;
     }
@@ -88,8 +100,10 @@ impl<'t> Survey<'_, 't> {
             match name_of(&node).name {
                 "chosen" => self.choose(properties),
                 "aliases" => self.consoles.aliases = Some(node),
-                _ => {}
+                _ => self.strangers.note(&node, properties),
             }
+        } else {
+            self.strangers.note(&node, properties);
         }
         Ok(())
     }
@@ -149,7 +163,13 @@ impl<'t> Survey<'_, 't> {
         if machine.ram.is_empty() {
             return Err(MachineError::NoMemory);
         }
+        if let (Some(controller), Some(behind)) = (controller.as_mut(), &self.behind) {
+            behind.join(controller, machine);
+        }
         self.consoles.resolve(controller.as_ref(), machine);
+        if let Some(path) = self.consoles.unknown() {
+            machine.unknown_console = strangers::kind_at(path, self.root);
+        }
         self.notices.resolve(controller.as_ref(), machine);
         // Without a controller no interrupt means anything; its own absence is what to complain of.
         if let Some(controller) = controller {
@@ -160,8 +180,14 @@ impl<'t> Survey<'_, 't> {
                 timer.resolve(controller, machine);
             }
             self.buttons.resolve(controller, machine);
+            for host in &self.hosts {
+                host.resolve(controller, machine);
+            }
         }
         machine.interrupt_controller = controller.take().map(|found| found.facts);
+        if machine.interrupt_controller.is_none() {
+            core::mem::take(&mut self.strangers).resolve(machine);
+        }
         Ok(())
     }
 }

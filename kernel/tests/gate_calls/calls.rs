@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
 }
 
 /// How many words each call has, by its number.
-const WORDS: [usize; Call::COUNT as usize] = [1, 0, 0, 1, 2, 2, 2, 2, 5, 5, 5, 3, 2, 0];
+const WORDS: [usize; Call::COUNT as usize] = [1, 0, 0, 1, 2, 2, 2, 2, 5, 5, 5, 3, 2, 0, 3];
 
 /// A caller's memory, twice: as the kernel knows it, and as ranges that nothing is left out of.
 #[derive(Default)]
@@ -166,6 +166,7 @@ fn refusal(number: u64, [a, b, c, d, e, _]: Arguments) -> Option<Error> {
             .or(when(d > u64::from(u16::MAX), Error::BadBuffer))
             .or(when(e > u64::from(u32::MAX), Error::OutOfRange)),
         11 => bad_handle.or(when(c > batch, Error::OutOfRange)),
+        14 => when(a > byte || b > byte, Error::NoSuchDevice).or(when(c > 4, Error::Unsupported)),
         _ => Some(Error::NoSuchCall),
     }
 }
@@ -199,6 +200,7 @@ fn lists(call: Call) -> Vec<(Alleged, u64, Access)> {
         | Call::Wait { .. }
         | Call::Device { .. }
         | Call::BlockSubmit { .. }
-        | Call::StolenTime => Vec::new(),
+        | Call::StolenTime
+        | Call::Gpio { .. } => Vec::new(),
     }
 }

@@ -13,11 +13,14 @@
 //! harness's.
 
 mod archive;
+mod firmware;
 mod initramfs;
 mod libraries;
 mod modules;
 mod packages;
 pub mod shell;
+mod trees;
+mod xen;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -25,7 +28,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+pub use crate::firmware::{Firmware, firmware};
 use crate::packages::{Apt, Set, With};
+pub use crate::trees::tree;
+pub use crate::xen::xen;
 
 /// Something of the host cannot be had on this machine; the text says what, and why.
 #[derive(Clone, Debug)]

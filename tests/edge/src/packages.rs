@@ -26,6 +26,35 @@ pub(crate) enum With {
     WhatItDependsOn,
 }
 
+/// What of a package is unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Everything,
+    /// Device trees alone.
+    Trees,
+}
+
+impl What {
+    fn unpack(self, package: &Path, directory: &Path) -> Result<()> {
+        if self == Self::Everything {
+            let unpack = [OsStr::new("-x"), package.as_os_str(), directory.as_os_str()];
+            return output(Command::new("dpkg-deb").args(unpack)).map(drop);
+        }
+        let mut archive = Command::new("dpkg-deb");
+        archive.arg("--fsys-tarfile").arg(package).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut archive = archive.spawn().map_err(|error| absent("dpkg-deb", &error))?;
+        let files = archive.stdout.take().context("dpkg-deb has no output")?;
+        let mut tar = Command::new("tar");
+        tar.arg("-xC").arg(directory).args(["--wildcards", "*.dtb"]).stdin(files);
+        let unpacked = tar.status().map_err(|error| absent("tar", &error))?;
+        let read = archive.wait()?;
+        if !(unpacked.success() && read.success()) {
+            bail!(Unavailable(format!("{} holds no device tree", package.display())));
+        }
+        Ok(())
+    }
+}
+
 /// This machine's apt, made to know arm64 alone and to keep to a directory.
 #[derive(Debug)]
 pub(crate) struct Apt {
@@ -43,12 +72,31 @@ impl Apt {
 
     /// The directory into which a set is unpacked; fetched if it is not there yet.
     pub(crate) fn unpacked(&mut self, set: &Set) -> Result<PathBuf> {
-        self.unpack(set.name, set.packages, set.with)
+        self.unpack(set.name, set.packages, set.with, What::Everything)
+    }
+
+    /// The same of one package by itself, into the directory `name`.
+    pub(crate) fn alone(&mut self, name: &str, package: &str) -> Result<PathBuf> {
+        self.unpack(name, &[package], With::NothingElse, What::Everything)
+    }
+
+    /// The names of all packages that begin so, a line each.
+    pub(crate) fn names(&mut self, prefix: &str) -> Result<String> {
+        self.read_lists()?;
+        self.run("apt-cache", &["pkgnames", prefix]).map_err(|error| self.explained(error))
     }
 
     /// The same of the kernel that the package `latest` stands for.
     pub(crate) fn kernel(&mut self, latest: &str) -> Result<PathBuf> {
-        let name = "kernel";
+        self.kernel_as("kernel", latest, What::Everything)
+    }
+
+    /// The device trees of such a kernel, which drives boards: a tenth of its package.
+    pub(crate) fn trees(&mut self, latest: &str) -> Result<PathBuf> {
+        self.kernel_as(&format!("trees-{latest}"), latest, What::Trees)
+    }
+
+    fn kernel_as(&mut self, name: &str, latest: &str, what: What) -> Result<PathBuf> {
         let directory = self.cache.join(name);
         if directory.is_dir() {
             return Ok(directory);
@@ -59,10 +107,10 @@ impl Apt {
         let Some(package) = depends_on(&said, "linux-image-") else {
             bail!(Unavailable(format!("this machine's apt knows no {latest}")));
         };
-        self.unpack(name, &[package], With::NothingElse)
+        self.unpack(name, &[package], With::NothingElse, what)
     }
 
-    fn unpack(&mut self, name: &str, packages: &[&str], with: With) -> Result<PathBuf> {
+    fn unpack(&mut self, name: &str, packages: &[&str], with: With, what: What) -> Result<PathBuf> {
         let directory = self.cache.join(name);
         // It is given its name when it is complete.
         if directory.is_dir() {
@@ -81,8 +129,7 @@ impl Apt {
         for entry in fs::read_dir(&archives)? {
             let file = entry?.path();
             if file.extension() == Some(OsStr::new("deb")) {
-                let unpack = [OsStr::new("-x"), file.as_os_str(), unfinished.as_os_str()];
-                output(Command::new("dpkg-deb").args(unpack))?;
+                what.unpack(&file, &unfinished)?;
             }
         }
         remove(&archives)?;

@@ -5,6 +5,12 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How a guest's last line begins: it ends, or its machine is to start again.
+const LAST: [&str; 2] = ["exit status ", "restarting the machine"];
+
+/// The last line of a machine that nobody can power off.
+const HALTED: &str = "this machine cannot be powered off: halted";
+
 /// A guest's console: everything it has said, shared with the thread that listens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transcript(Arc<Shared>);
@@ -19,6 +25,14 @@ struct Shared {
 struct Said {
     bytes: Vec<u8>,
     closed: bool,
+}
+
+impl Said {
+    fn is_halted(&self) -> bool {
+        self.bytes.strip_suffix(b"\n").is_some_and(|said| {
+            said.strip_suffix(b"\r").unwrap_or(said).ends_with(HALTED.as_bytes())
+        })
+    }
 }
 
 /// A guest that did not say or do what was waited for. Its message ends with the console's tail,
@@ -104,6 +118,36 @@ impl Transcript {
             None
         });
         found.ok_or_else(|| self.stuck(format!("line with {text:?}"), timeout))
+    }
+
+    /// Waits for what is a guest's last line whatever becomes of its machine, or until nothing more will
+    /// be said; whether it came to that.
+    pub(crate) fn last_words(&self, timeout: Duration) -> bool {
+        let spoken = self.until(timeout, |said| {
+            let text = String::from_utf8_lossy(&said.bytes);
+            // A line that has ended.
+            let (whole, _) = text.rsplit_once('\n')?;
+            let is_last = |line: &str| LAST.iter().any(|words| line.starts_with(words));
+            whole.lines().any(is_last).then_some(())
+        });
+        spoken.is_some() || self.said().closed
+    }
+
+    /// Waits until nothing more will be said, or a machine that cannot be powered off is halted; whether
+    /// it came to that.
+    pub(crate) fn end_or_halt(&self, timeout: Duration) -> bool {
+        let over = self.until(timeout, |said| (said.closed || said.is_halted()).then_some(()));
+        over.is_some()
+    }
+
+    /// Whether the last that was said is that the machine is halted.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.said().is_halted()
+    }
+
+    /// How much was said so far, in bytes.
+    pub(crate) fn length(&self) -> usize {
+        self.said().bytes.len()
     }
 
     /// Waits for the first byte; whether one came.

@@ -29,12 +29,21 @@ pub struct Ending {
 pub enum Shutdown {
     /// The guest powered it off.
     PoweredOff,
+    /// The guest halted its core and said so: there was nobody to power it off.
+    Halted,
     /// The guest asked for a reset, and resets end the machine.
     Reset,
     /// Whoever started it asked for its end.
     Stopped,
     /// The emulator ended by itself: see its complaint.
     Emulator,
+}
+
+impl Shutdown {
+    /// Whether the guest itself has seen to it, and is not to start again.
+    const fn is_clean(self) -> bool {
+        matches!(self, Self::PoweredOff | Self::Halted)
+    }
 }
 
 impl Ending {
@@ -50,12 +59,13 @@ impl Ending {
         }
     }
 
-    /// Checks that the guest powered itself off with `status` and without a fault.
+    /// Checks that the guest powered itself off with `status` and without a fault, or halted where nobody
+    /// can power it off.
     ///
     /// # Errors
     /// It did not; the message says how it ended.
     pub fn expect_status(&self, status: u8) -> anyhow::Result<()> {
-        let clean = self.fault.is_none() && self.shutdown == Shutdown::PoweredOff;
+        let clean = self.fault.is_none() && self.shutdown.is_clean();
         anyhow::ensure!(clean && self.status == Some(status), "expected status {status}: {self}");
         Ok(())
     }
@@ -68,7 +78,7 @@ impl Ending {
     pub fn expect_fault(&self, mentions: &[&str]) -> anyhow::Result<()> {
         let line = self.fault.as_deref().unwrap_or_default();
         let named = self.fault.is_some() && mentions.iter().all(|mention| line.contains(mention));
-        let ended = self.shutdown == Shutdown::PoweredOff && self.status.is_some_and(|n| n != 0);
+        let ended = self.shutdown.is_clean() && self.status.is_some_and(|n| n != 0);
         anyhow::ensure!(named && ended, "expected a fault with {mentions:?}: {self}");
         Ok(())
     }
@@ -78,6 +88,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.shutdown {
             Shutdown::PoweredOff => f.write_str("the guest powered off")?,
+            Shutdown::Halted => f.write_str("the guest halted")?,
             Shutdown::Reset => f.write_str("the guest asked for a reset")?,
             Shutdown::Stopped => f.write_str("the guest was stopped")?,
             Shutdown::Emulator => write!(f, "the emulator ended: {}", self.complaint.trim())?,

@@ -12,6 +12,7 @@ use crate::console::{Stuck, Transcript};
 use crate::machine::Begin;
 use crate::place::{Emulator, Input, Started};
 use crate::wire::Wire;
+use crate::xen::{Asked, Domain, Lines};
 use crate::{Ending, Forward, Machine, Network, Protocol, Qmp, Shutdown, here, there};
 
 /// How long an emulator may take to begin or to end, on a busy machine.
@@ -28,6 +29,15 @@ pub struct Guest {
     qmp: Option<Qmp>,
     forwards: Vec<Forward>,
     wire: Option<Wire>,
+    /// Who is told of its end, where its machine is not.
+    typing: Option<Typing>,
+}
+
+/// Whether a guest of Xen's is handed what is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Typing {
+    NotYet,
+    Handed,
 }
 
 impl Guest {
@@ -41,7 +51,11 @@ impl Guest {
             started.with_context(|| format!("starting {name}"))?;
         let transcript = Transcript::default();
         let listener = transcript.clone();
-        thread::spawn(move || listener.listen(output, echo));
+        let is_guest = Domain::of(&machine.board) == Some(Domain::Guest);
+        thread::spawn(move || match is_guest {
+            true => listener.listen(Lines::new(output), echo),
+            false => listener.listen(output, echo),
+        });
         let mut guest = Self {
             emulator,
             input: Some(input),
@@ -50,6 +64,7 @@ impl Guest {
             qmp: None,
             forwards: Vec::new(),
             wire,
+            typing: is_guest.then_some(Typing::NotYet),
         };
         guest.meet().with_context(|| format!("starting {name}"))?;
         if let Network::User(forwards) = &machine.network {
@@ -166,13 +181,69 @@ impl Guest {
     /// # Errors
     /// The emulator has ended.
     pub fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.typing == Some(Typing::NotYet) {
+            self.hand_typing_to(Asked::Guest)?;
+            self.typing = Some(Typing::Handed);
+        }
+        self.put(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let input = self.input.as_mut().context("the console's input is taken")?;
         input.write_all(bytes).and_then(|()| input.flush()).context("typing on the console")
+    }
+
+    /// Has Xen hand on to `whom` what is typed from now on: it goes from one to the next.
+    fn hand_typing_to(&mut self, whom: Asked) -> Result<()> {
+        /// More than there are domains.
+        const TURNS: usize = 4;
+        // Before it has said so for the first time it does not listen.
+        self.transcript.line_with(Asked::ANY, 0, PATIENCE)?;
+        for _ in 0..TURNS {
+            let from = self.transcript.length();
+            self.put(Asked::NEXT)?;
+            let (line, _) = self.transcript.line_with(Asked::ANY, from, PATIENCE)?;
+            if line.contains(whom.said()) {
+                return Ok(());
+            }
+        }
+        bail!("Xen's console does not get to {whom:?}")
+    }
+
+    /// Asks Xen whether it has stopped the guest: its core is paused then, and else it may be asleep.
+    fn is_stopped(&mut self) -> Result<bool> {
+        let from = self.transcript.length();
+        self.put(b"q")?;
+        let (_, next) = self.transcript.line_with("VCPU0: ", from, PATIENCE)?;
+        let (line, _) = self.transcript.line_with("pause_count=", next, PATIENCE)?;
+        Ok(!line.contains("pause_count=0"))
+    }
+
+    /// Waits until Xen has stopped the guest, which has said its last words, and ends the machine.
+    fn see_off(&mut self, deadline: Instant) -> Result<Shutdown> {
+        let shutdown = match self.transcript.text().lines().rfind(|line| !line.is_empty()) {
+            Some(line) if line.starts_with("restarting") => Shutdown::Reset,
+            _ => Shutdown::PoweredOff,
+        };
+        // Without a keyboard its word has to do.
+        if self.input.is_some() {
+            self.hand_typing_to(Asked::Xen)?;
+            while !self.is_stopped()? {
+                ensure!(Instant::now() < deadline, "Xen has not stopped it");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        self.qmp()?.execute("quit", json!({}))?;
+        ensure!(self.transcript.end(PATIENCE), "the emulator does not end");
+        Ok(shutdown)
     }
 
     /// Hands the console's input over, to be written to from another thread.
     #[must_use]
     pub fn take_input(&mut self) -> Option<impl Write + Send + 'static> {
+        if self.typing == Some(Typing::NotYet) && self.hand_typing_to(Asked::Guest).is_ok() {
+            self.typing = Some(Typing::Handed);
+        }
         self.input.take()
     }
 
@@ -180,7 +251,10 @@ impl Guest {
     /// [`ending`](Self::ending).
     #[must_use]
     pub fn has_ended(&self, timeout: Duration) -> bool {
-        self.transcript.end(timeout)
+        match self.typing {
+            Some(_) => self.transcript.last_words(timeout),
+            None => self.transcript.end_or_halt(timeout),
+        }
     }
 
     /// Waits for the machine's end.
@@ -188,13 +262,27 @@ impl Guest {
     /// # Errors
     /// It has not ended within `timeout`; it is then killed.
     pub fn ending(mut self, timeout: Duration) -> Result<Ending> {
-        if !self.transcript.end(timeout) {
+        if !self.has_ended(timeout) {
             return Err(self.explained(self.transcript.stuck("end".to_owned(), timeout)).into());
+        }
+        if self.typing.is_some() && !self.transcript.end(Duration::ZERO) {
+            // What Xen says from here on is not the guest's.
+            let console = self.transcript.text();
+            let shutdown = self.see_off(Instant::now() + PATIENCE)?;
+            self.emulator.wait()?;
+            return Ok(Ending::new(console, self.emulator.complaint(), shutdown));
+        }
+        let halted = self.transcript.is_halted() && !self.transcript.end(Duration::ZERO);
+        if halted {
+            // It sleeps for good, and its emulator with it.
+            let _ = self.qmp()?.execute("quit", json!({}));
+            ensure!(self.transcript.end(PATIENCE), "the emulator does not end");
         }
         let status = self.emulator.wait()?;
         let reason = self.qmp.take().and_then(Qmp::shutdown_reason);
         let shutdown = match reason.as_deref() {
             _ if !status.success() => Shutdown::Emulator,
+            _ if halted => Shutdown::Halted,
             Some("guest-shutdown") => Shutdown::PoweredOff,
             Some("guest-reset") => Shutdown::Reset,
             Some("host-qmp-quit" | "host-signal") => Shutdown::Stopped,
@@ -210,6 +298,7 @@ impl Guest {
     pub fn stop(mut self) -> Result<Ending> {
         // An emulator that ends by itself in this moment cannot answer any more.
         let _ = self.qmp()?.execute("quit", json!({}));
+        self.typing = None;
         self.ending(PATIENCE)
     }
 

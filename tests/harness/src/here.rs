@@ -35,6 +35,8 @@ pub(crate) fn start(machine: &Machine) -> Result<Started> {
         Network::Wire => Some(Wire::lay(&directory)?),
         _ => None,
     };
+    let machine = machine.by_firmware(&directory)?;
+    let machine = machine.below_xen(&directory)?;
     let mut command = machine.command_in(&Surroundings::here(&directory))?;
     command.arg("-S").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(&mut command)?;

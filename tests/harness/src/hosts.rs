@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Error, Result, anyhow};
-use elone_edge::{Parts, Unavailable};
+use anyhow::{Error, Result, anyhow, ensure};
+use elone_edge::{Firmware, Parts, Unavailable};
 
-use crate::{Board, Host, LeftOut};
+use crate::{Board, Host, LeftOut, TreeSource};
 
 /// Hosts by the names of their boards. They end when this is dropped and nobody uses them.
 pub struct Hosts {
@@ -54,6 +54,49 @@ impl Hosts {
             self.bring_up(board).map(Arc::new).map_err(|error| Failure::of(&error))
         });
         known.clone().map_err(Failure::into_error)
+    }
+
+    /// The file with the device tree that a board is handed.
+    ///
+    /// # Errors
+    /// [`LeftOut`] where this machine cannot have it; else what is wrong with it.
+    pub fn tree(&self, source: &TreeSource) -> Result<PathBuf> {
+        match source {
+            TreeSource::File(name) => {
+                let file = self.boards.join(name);
+                ensure!(file.is_file(), "there is no device tree {}", file.display());
+                Ok(file)
+            }
+            TreeSource::Package { package, path } => elone_edge::tree(&self.cache, package, path)
+                .map_err(|error| match error.downcast_ref() {
+                    Some(Unavailable(reason)) => {
+                        LeftOut(format!("no device tree {path}: {reason}")).into()
+                    }
+                    None => error,
+                }),
+        }
+    }
+
+    /// The file with this firmware in it.
+    ///
+    /// # Errors
+    /// [`LeftOut`] where this machine cannot have it; else what is wrong with it.
+    pub fn firmware(&self, which: Firmware) -> Result<PathBuf> {
+        elone_edge::firmware(&self.cache, which).map_err(|error| match error.downcast_ref() {
+            Some(Unavailable(reason)) => LeftOut(format!("no firmware: {reason}")).into(),
+            None => error,
+        })
+    }
+
+    /// The file with Xen in it.
+    ///
+    /// # Errors
+    /// [`LeftOut`] where this machine cannot have it; else what is wrong with it.
+    pub fn xen(&self) -> Result<PathBuf> {
+        elone_edge::xen(&self.cache).map_err(|error| match error.downcast_ref() {
+            Some(Unavailable(reason)) => LeftOut(format!("no Xen: {reason}")).into(),
+            None => error,
+        })
     }
 
     /// What is to be told of hosts that do not answer, when something has failed; mostly nothing.

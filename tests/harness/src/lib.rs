@@ -13,10 +13,13 @@
 mod black_box;
 mod board;
 mod client;
+pub mod conformance;
 mod console;
 mod debugger;
 mod ending;
+mod firmware;
 mod forward;
+mod graft;
 mod guest;
 mod here;
 mod host;
@@ -37,9 +40,10 @@ mod stub;
 mod there;
 mod tree;
 mod wire;
+mod xen;
 
 pub use black_box::black_box;
-pub use board::{Board, Console, Devices};
+pub use board::{Board, Console, Devices, HandOver, TreeSource};
 pub use console::Stuck;
 pub use debugger::Debugger;
 pub use ending::{Ending, Shutdown};

@@ -1,29 +1,35 @@
 //! A machine as it is described before it boots, and the emulator's command line that makes it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::place::Surroundings;
-use crate::{Board, Console, Forward, Guest, Host, Hosts};
+use crate::xen::{Domain, Module};
+use crate::{Board, Console, Forward, Guest, HandOver, Host, Hosts};
 
 /// A machine, not yet booted. Starts as its board says; each method changes one thing.
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub(crate) board: Board,
-    image: PathBuf,
+    pub(crate) image: PathBuf,
     memory: u32,
     cpu: String,
     pub(crate) network: Network,
     disks: Vec<PathBuf>,
     entropy: Option<String>,
-    settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
     resets: Resets,
     pub(crate) begin: Begin,
     arguments: Vec<String>,
-    hosts: Option<Arc<Hosts>>,
+    pub(crate) hosts: Option<Arc<Hosts>>,
+    /// The program that loads the image where firmware is UEFI.
+    pub(crate) loader: Option<PathBuf>,
+    /// The directory whose files its network's server hands out (TFTP).
+    pub(crate) served: Option<PathBuf>,
 }
 
 /// Who lets a machine run that has been set up.
@@ -73,6 +79,8 @@ impl Machine {
             begin: Begin::AtOnce,
             arguments: Vec::new(),
             hosts: None,
+            loader: None,
+            served: None,
         }
     }
 
@@ -139,6 +147,13 @@ impl Machine {
         self
     }
 
+    /// As another board would have it launched, image and devices apart.
+    #[must_use]
+    pub fn with_board(mut self, board: &Board) -> Self {
+        self.board = board.clone();
+        self
+    }
+
     /// On a host of these, if its board has one.
     #[must_use]
     pub fn on(mut self, hosts: &Arc<Hosts>) -> Self {
@@ -185,7 +200,30 @@ impl Machine {
     /// # Errors
     /// Settings were given, and the board has nobody to hand them over.
     pub fn command(&self, directory: &Path) -> Result<Command> {
-        self.command_in(&Surroundings::here(directory))
+        let machine = self.by_firmware(directory)?;
+        machine.below_xen(directory)?.command_in(&Surroundings::here(directory))
+    }
+
+    /// The machine as the emulator is to make it: where there is Xen on it, that is what boots, and the
+    /// image is a module of Xen's. Its files go into `directory`.
+    pub(crate) fn below_xen(&self, directory: &Path) -> Result<Cow<'_, Self>> {
+        let Some(domain) = Domain::of(&self.board) else { return Ok(Cow::Borrowed(self)) };
+        let hosts = self.hosts.as_ref();
+        let hosts = hosts.with_context(|| format!("{} takes Xen", self.board.name))?;
+        let settings = self.settings.join(" ");
+        let (image, memory) = (&self.image, self.memory);
+        let module = Module { domain, image, settings: &settings, memory };
+        let tree = module.write_tree(&self.board, &self.cpu, directory)?;
+        let (image, address) = (escaped(image), module.address());
+        let mut machine = self.clone().memory(module.of_machine());
+        machine.board.hand_over = HandOver::Kernel;
+        machine.image = hosts.xen()?;
+        machine.settings = Vec::new();
+        let loader = format!("loader,file={image},addr={address:#x},force-raw=on");
+        for argument in ["-dtb", &tree.display().to_string(), "-device", &loader] {
+            machine = machine.argument(argument);
+        }
+        Ok(Cow::Owned(machine))
     }
 
     /// The emulator's command line wherever it runs.
@@ -198,6 +236,7 @@ impl Machine {
         command.args(["-chardev", "stdio,id=console,signal=off"]);
         command.args(match self.board.console {
             Console::Serial => &["-serial", "chardev:console"][..],
+            Console::SecondSerial => &["-serial", "null", "-serial", "chardev:console"],
             Console::Virtio => {
                 &["-device", "virtio-serial-device", "-device", "virtconsole,chardev=console"]
             }
@@ -213,35 +252,67 @@ impl Machine {
 
     /// Has the image loaded, and the settings handed over.
     fn load(&self, command: &mut Command, place: &Surroundings) -> Result<()> {
-        let Some(address) = self.board.load_address else {
-            command.arg("-kernel").arg(place.path(&self.image));
-            if !self.settings.is_empty() {
-                command.args(["-append", &self.settings.join(" ")]);
-            }
-            return Ok(());
-        };
         self.board.takes(&self.settings)?;
-        let image = escaped(&place.path(&self.image));
-        let loader = format!("loader,file={image},addr={address:#x},cpu-num=0,force-raw=on");
-        command.args(["-device", &loader]);
+        let tree = self.tree()?.map(|file| place.path(&file));
+        match (self.board.load_address, self.board.hand_over) {
+            // Xen itself is a kernel to the emulator, see `below_xen`.
+            (None, HandOver::Kernel | HandOver::XenGuest | HandOver::XenHardware) => {
+                command.arg("-kernel").arg(place.path(&self.image));
+                if !self.settings.is_empty() {
+                    command.args(["-append", &self.settings.join(" ")]);
+                }
+            }
+            // These as well: what boots the image is firmware, see `by_firmware`.
+            (None, HandOver::UBoot | HandOver::UBootDisk | HandOver::Uefi) => {
+                bail!("{} is booted by firmware, which is not tried on a host", self.board.name)
+            }
+            (None, HandOver::Bios) => drop(command.arg("-bios").arg(place.path(&self.image))),
+            (Some(address), _) => {
+                let image = escaped(&place.path(&self.image));
+                let loader =
+                    format!("loader,file={image},addr={address:#x},cpu-num=0,force-raw=on");
+                command.args(["-device", &loader]);
+            }
+        }
+        // The emulator fills in what memory there is. Where it hands the tree over to nobody, it leaves
+        // it at the start of that: there the early facts have to say that it lies.
+        if let Some(tree) = tree {
+            command.arg("-dtb").arg(tree);
+        }
         Ok(())
+    }
+
+    /// The file with its device tree, where the emulator does not make one.
+    fn tree(&self) -> Result<Option<PathBuf>> {
+        let Some(source) = &self.board.tree else { return Ok(None) };
+        let hosts = self.hosts.as_ref();
+        let hosts = hosts.with_context(|| format!("{} takes a device tree", self.board.name))?;
+        hosts.tree(source).map(Some)
     }
 
     fn plug_in(&self, command: &mut Command, place: &Surroundings) -> Result<()> {
         let devices = &self.board.devices;
+        let missing = |what| format!("{} has no {what}", self.board.name);
         let netdev = match &self.network {
+            Network::Absent | Network::Wire if self.served.is_some() => {
+                bail!("{} boots over the network that it makes itself", self.board.name)
+            }
             Network::Absent => None,
+            Network::User(forwards) if devices.network.is_none() && forwards.is_empty() => None,
             Network::User(forwards) => {
                 let forwards = forwards.iter();
                 let forwards = forwards.map(|one| format!(",hostfwd={}", one.at(place.address)));
-                Some(format!("user{}", forwards.collect::<String>()))
+                let served = self.served.as_deref().map(escaped);
+                let served = served.map(|place| format!(",tftp={place}")).unwrap_or_default();
+                Some(format!("user{served}{}", forwards.collect::<String>()))
             }
             Network::Wire => Some(place.wire()?.to_owned()),
         };
         if let Some(netdev) = netdev {
             // The id comes last: the first word is the kind.
             command.args(["-netdev", &format!("{netdev},id=net0")]);
-            command.args(["-device", &format!("{},netdev=net0", devices.network)]);
+            let model = devices.network.as_ref().with_context(|| missing("network"))?;
+            command.args(["-device", &format!("{model},netdev=net0")]);
         }
         // The emulator fills its slots from the last to the first, and guests count them by address:
         // plugged in backwards, the first disk is the guest's first.
@@ -249,7 +320,8 @@ impl Machine {
             let file = escaped(&place.path(disk));
             let drive = format!("if=none,format=raw,file={file},id=disk{index}");
             command.args(["-drive", &drive]);
-            command.args(["-device", &format!("{},drive=disk{index}", devices.disk)]);
+            let model = devices.disk.as_ref().with_context(|| missing("disk"))?;
+            command.args(["-device", &format!("{model},drive=disk{index}")]);
         }
         if let Some(model) = &self.entropy {
             command.args(["-device", model]);
@@ -259,7 +331,7 @@ impl Machine {
 }
 
 /// A path as a value in an option list of the emulator, where a comma is doubled.
-fn escaped(path: &Path) -> String {
+pub(crate) fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
@@ -287,6 +359,40 @@ mod tests {
         assert!(!bare.contains("-kernel"), "{bare}");
         let refused = machine("qemu-virt-el3").setting("ip=dhcp").command(Path::new("/d"));
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn a_tree_is_handed_over_or_lies_where_the_facts_say() {
+        let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+        let hosts = Arc::new(Hosts::new(&boards, Path::new("/no/such/cache")));
+        let on = |name: &str| {
+            let mut machine = machine(name).on(&hosts);
+            machine.board.tree = Some(crate::TreeSource::File("qemu-virt.toml".into()));
+            machine
+        };
+        let handed = line(&on("qemu-virt"));
+        assert!(handed.contains("-dtb ") && handed.contains("boards/qemu-virt.toml"), "{handed}");
+        let placed = line(&on("qemu-virt-el3"));
+        assert!(placed.contains("-dtb ") && placed.contains("addr=0x40200000"), "{placed}");
+        let mut firmware = machine("qemu-virt");
+        firmware.board.hand_over = HandOver::Bios;
+        assert!(line(&firmware).contains("-bios /i,mage"));
+        let mut nowhere = on("qemu-virt");
+        nowhere.board.tree = Some(crate::TreeSource::File("no-such-file".into()));
+        assert!(nowhere.command(Path::new("/d")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_plugged_in_is_refused() {
+        let mut bare = machine("qemu-virt");
+        bare.board.devices = crate::Devices::default();
+        bare.entropy = None;
+        assert!(!line(&bare).contains("netdev"));
+        let forward = Network::User(vec![Forward::tcp(80)]);
+        for machine in [bare.clone().network(forward), bare.disk(Path::new("/a"))] {
+            let error = machine.command(Path::new("/d")).unwrap_err();
+            assert!(error.to_string().contains("qemu-virt has no "), "{error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::{Board, Hosts, Machine};
+use crate::{Board, HandOver, Hosts, Machine};
 
 /// One promise. Its name is the promise's, its test the function.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,18 @@ pub trait Images: fmt::Debug + Send + Sync {
     /// There is no such program, or it does not build.
     fn image(&self, name: &str, mode: Mode) -> Result<PathBuf>;
 
+    /// The same, with the early facts of the board file `file` in place of the usual ones.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image); the file has no such facts.
+    fn image_for(&self, file: &str, name: &str, mode: Mode) -> Result<PathBuf>;
+
+    /// The program that boots images where firmware is UEFI.
+    ///
+    /// # Errors
+    /// It does not build; [`LeftOut`] where nothing can be built for such firmware.
+    fn loader(&self) -> Result<PathBuf>;
+
     /// The program of this package for an arm64 Linux host, which needs nothing else there.
     ///
     /// # Errors
@@ -118,13 +130,35 @@ impl Context {
         self.images.image(name, self.mode)
     }
 
+    /// The image called `name` that `board` boots, in this mode.
+    ///
+    /// # Errors
+    /// There is no such program, or it does not build.
+    pub fn image_on(&self, board: &Board, name: &str) -> Result<PathBuf> {
+        match board.image_of(&Board::find(&self.boards, Board::USUAL)?) {
+            None => self.image(name),
+            Some(file) => self.images.image_for(file, name, self.mode),
+        }
+    }
+
     /// A machine that boots the image called `name` on the board called `board`.
     ///
     /// # Errors
     /// There is no such image or board.
     pub fn machine(&self, board: &str, name: &str) -> Result<Machine> {
-        let board = Board::find(&self.boards, board)?;
-        Ok(Machine::new(&board, &self.image(name)?).on(&self.hosts))
+        self.machine_of(&Board::find(&self.boards, board)?, name)
+    }
+
+    /// The same on a board that is at hand.
+    ///
+    /// # Errors
+    /// There is no such image.
+    pub fn machine_of(&self, board: &Board, name: &str) -> Result<Machine> {
+        let machine = Machine::new(board, &self.image_on(board, name)?).on(&self.hosts);
+        match board.hand_over {
+            HandOver::Uefi => Ok(machine.loader(&self.images.loader()?)),
+            _ => Ok(machine),
+        }
     }
 }
 

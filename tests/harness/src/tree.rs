@@ -4,6 +4,8 @@
 use anyhow::{Result, anyhow};
 use vm_fdt::{FdtWriter, FdtWriterNode, FdtWriterResult as FdtResult};
 
+use crate::graft::node;
+
 /// What the interrupt controller's node is called by.
 const CONTROLLER: u32 = 1;
 /// What the UART's clock is called by.
@@ -31,6 +33,8 @@ pub(crate) struct Tree {
     /// Where virtio slots are, and their interrupts.
     pub(crate) slots: Vec<(u64, u32)>,
     pub(crate) bootargs: &'static str,
+    /// The path of the console.
+    pub(crate) stdout_path: Option<&'static str>,
     /// More of `/chosen`: names, and bytes.
     pub(crate) seeds: Vec<(&'static str, &'static [u8])>,
     /// A power button: where its GPIO controller is, and its line there.
@@ -65,6 +69,7 @@ impl Default for Tree {
             method: "hvc",
             slots: (0..32).map(|slot| (0x0a00_0000 + 0x200 * u64::from(slot), 16 + slot)).collect(),
             bootargs: "",
+            stdout_path: None,
             seeds: Vec::new(),
             button: None,
             devices: Vec::new(),
@@ -88,6 +93,9 @@ impl Tree {
         fdt.property_string("compatible", "test,virt")?;
         node(&mut fdt, "chosen", |fdt| {
             self.seeds.iter().try_for_each(|(name, seed)| fdt.property(name, seed))?;
+            if let Some(path) = self.stdout_path {
+                fdt.property_string("stdout-path", path)?;
+            }
             fdt.property_string("bootargs", self.bootargs)
         })?;
         for (start, length) in &self.ram {
@@ -182,15 +190,4 @@ fn button(fdt: &mut FdtWriter, address: u64, line: u32) -> FdtResult<()> {
         fdt.property_u32("#gpio-cells", 2)?;
         fdt.property_phandle(GPIO)
     })
-}
-
-/// Writes a node with what `fill` puts into it.
-fn node(
-    fdt: &mut FdtWriter,
-    name: &str,
-    fill: impl FnOnce(&mut FdtWriter) -> FdtResult<()>,
-) -> FdtResult<()> {
-    let node = fdt.begin_node(name)?;
-    fill(fdt)?;
-    fdt.end_node(node)
 }

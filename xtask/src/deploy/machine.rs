@@ -125,8 +125,8 @@ impl Machine {
                 machine: board.machine.clone(),
                 cpu: board.cpu.clone(),
                 devices: Devices {
-                    network: devices.network.clone(),
-                    disk: devices.disk.clone(),
+                    network: devices.network.clone().context("the board has no network")?,
+                    disk: devices.disk.clone().context("the board has no disk")?,
                     entropy: devices.entropy.clone(),
                 },
                 arguments: board.arguments.clone(),
@@ -173,8 +173,17 @@ impl Machine {
 pub(crate) fn check(board: &Board, wishes: &Wishes) -> Result<()> {
     let name = &board.name;
     ensure!(board.emulator == EMULATOR, "{name} is no board of {EMULATOR}'s");
-    let booted = board.load_address.is_none();
-    ensure!(booted, "{name} has no boot loader, as every machine that is started here has");
+    let devices = &board.devices;
+    let equipped = devices.network.is_some() && devices.disk.is_some();
+    ensure!(equipped, "{name} has no network interface, or no disk, to be plugged in");
+    ensure!(
+        board.has_loader(),
+        "{name} has no boot loader, as every machine that is started here has"
+    );
+    ensure!(
+        board.tree.is_none(),
+        "{name} takes a device tree of its own, which is not handed over"
+    );
     let emulated = board.cpu != "host";
     ensure!(emulated, "{name} is not emulated: under KVM every machine is as the host's own");
     wishes.settings().context("the settings").map(drop)

@@ -4,7 +4,7 @@
 use elone_gate::abi::{Alleged, BATCH, Call, PIECE, decode_device};
 use elone_gate::{
     BlockCompletion, BlockRequest, BufferId, DeviceClass, DeviceInfo, Error, Events, Frame, Gate,
-    Handle, Nanoseconds, Sent, UnixTime,
+    GpioLevel, GpioLine, GpioOperation, Handle, Nanoseconds, Sent, UnixTime,
 };
 
 use super::call::{call, count};
@@ -125,5 +125,12 @@ impl Gate for Kernel {
 
     fn stolen_time(&self) -> Result<Nanoseconds, Error> {
         call(Call::StolenTime).map(|[time, ..]| Nanoseconds(time))
+    }
+
+    fn gpio(&self, line: GpioLine, operation: GpioOperation) -> Result<GpioLevel, Error> {
+        call(Call::Gpio { line, operation }).map(|[level, ..]| match level {
+            0 => GpioLevel::Low,
+            _ => GpioLevel::High,
+        })
     }
 }

@@ -72,12 +72,12 @@ fn a_network_device_with_few_features_serves(context: &Context) -> Result<()> {
         ("qemu-virt-modern", ",iommu_platform=on,mq=on,rss=on,packed=on"),
     ] {
         let mut board = Board::find(&context.boards, board)?;
-        board.devices.network += features;
+        board.devices.network.as_mut().context("no network")?.push_str(features);
         let machine = Machine::new(&board, &context.image("echo")?);
         let mut guest = machine.network(Network::User(vec![Forward::tcp(7)])).boot()?;
         guest.wait_for("echoing on 10.0.2.15:7", PATIENCE)?;
         super::network::echoes(connect(&mut guest, 7)?, 5, 1 << 20)
-            .with_context(|| format!("{}: {}", board.name, board.devices.network))?;
+            .with_context(|| format!("{}: {features}", board.name))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The system tests, a module an area. A new one is a function there and its name in the list
 //! `SCENARIOS` beside it.
 
+mod boards;
 mod boot;
 mod clock;
 mod containment;
@@ -18,13 +19,18 @@ mod kvm;
 mod kvm_time;
 mod layout;
 mod life;
-mod monitor;
+mod loaders;
+mod messages;
+pub(crate) mod monitor;
 mod network;
 mod page;
+mod pci;
 mod protection;
+mod raspi;
 mod refusals;
 mod survival;
 mod trees;
+mod xen;
 
 use crate::Scenario;
 
@@ -33,6 +39,7 @@ use crate::Scenario;
 pub fn all() -> Vec<Scenario> {
     [
         boot::SCENARIOS,
+        boards::SCENARIOS,
         protection::SCENARIOS,
         containment::SCENARIOS,
         heap::SCENARIOS,
@@ -51,11 +58,16 @@ pub fn all() -> Vec<Scenario> {
         endurance::SCENARIOS,
         trees::SCENARIOS,
         devices::SCENARIOS,
+        messages::SCENARIOS,
+        raspi::SCENARIOS,
         debugging::SCENARIOS,
+        loaders::SCENARIOS,
         page::SCENARIOS,
+        pci::SCENARIOS,
         kvm::SCENARIOS,
         kvm_time::SCENARIOS,
         monitor::SCENARIOS,
+        xen::SCENARIOS,
     ]
     .concat()
 }

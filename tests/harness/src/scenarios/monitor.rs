@@ -1,7 +1,7 @@
 //! Other monitors' machines under KVM, each as our own monitor builds it (`monitor/`): the same images
 //! boot on every map. What is tested elsewhere with more care is kept up here with less of it.
 
-mod guest;
+pub(crate) mod guest;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -20,7 +20,7 @@ const PROGRAM: &str = "/bin/elone-monitor";
 const FIRST_ADDRESS: u32 = 32;
 
 /// What is to be run: which image on which map, and how.
-pub(super) struct Order<'c> {
+pub(crate) struct Order<'c> {
     context: &'c Context,
     host: Arc<Host>,
     directory: String,
@@ -29,7 +29,7 @@ pub(super) struct Order<'c> {
 }
 
 /// A guest that runs.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     host: Arc<Host>,
     directory: String,
     console: Transcript,
@@ -37,20 +37,20 @@ pub(super) struct Guest {
 }
 
 /// How a guest's monitor ended, and what it left.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// The monitor's own exit status.
-    pub(super) monitor: u8,
+    pub(crate) monitor: u8,
     /// What the guest said.
-    pub(super) console: String,
+    pub(crate) console: String,
     /// What the monitor said.
-    pub(super) complaint: String,
+    pub(crate) complaint: String,
     host: Arc<Host>,
     directory: String,
 }
 
 impl<'c> Order<'c> {
     /// The image called `image` on the map called `map`, on the host of the board `board`.
-    pub(super) fn new(context: &'c Context, board: &str, map: &str, image: &str) -> Result<Self> {
+    pub(crate) fn new(context: &'c Context, board: &str, map: &str, image: &str) -> Result<Self> {
         let program = context.images.linux_program("elone-monitor")?;
         let host = context.hosts.host(board)?;
         let directory = host.own_directory();
@@ -77,25 +77,25 @@ impl<'c> Order<'c> {
     }
 
     /// With these words for the monitor.
-    pub(super) fn with(mut self, words: &[&str]) -> Self {
+    pub(crate) fn with(mut self, words: &[&str]) -> Self {
         self.words.extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
     /// With a setting.
-    pub(super) fn setting(mut self, setting: &str) -> Self {
+    pub(crate) fn setting(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
         self
     }
 
     /// With a disk of these bytes.
-    pub(super) fn disk(self, bytes: usize) -> Result<Self> {
+    pub(crate) fn disk(self, bytes: usize) -> Result<Self> {
         self.host.ask(&format!("head -c {bytes} /dev/zero > {}/disk", self.directory))?;
         Ok(self.with(&["--disk", "disk"]))
     }
 
     /// With a network: a TAP between the host and the guest, who is at the address that is returned.
-    pub(super) fn network(self) -> Result<(Self, Ipv4Addr)> {
+    pub(crate) fn network(self) -> Result<(Self, Ipv4Addr)> {
         let number: u32 = self.directory.rsplit('/').next().context("no directory")?.parse()?;
         let last = u8::try_from(FIRST_ADDRESS + number % (250 - FIRST_ADDRESS))?;
         let address = Ipv4Addr::new(10, 0, 2, last);
@@ -108,7 +108,7 @@ impl<'c> Order<'c> {
     }
 
     /// Boots it.
-    pub(super) fn boot(mut self) -> Result<Guest> {
+    pub(crate) fn boot(mut self) -> Result<Guest> {
         if !self.settings.is_empty() {
             let settings = self.settings.join(" ");
             self = self.with(&["--settings", &settings]);
@@ -122,34 +122,41 @@ impl<'c> Order<'c> {
     }
 
     /// Boots it, and waits for its end.
-    pub(super) fn run(self) -> Result<Ended> {
+    pub(crate) fn run(self) -> Result<Ended> {
         self.boot()?.ended()
     }
 }
 
 impl Guest {
     /// Waits for a line that contains `words`.
-    pub(super) fn wait_for(&self, words: &str) -> Result<String> {
+    pub(crate) fn wait_for(&self, words: &str) -> Result<String> {
         let found = self.console.line_with(words, 0, PATIENCE);
         Ok(found.with_context(|| self.complaint())?.0)
     }
 
     /// Types on its console.
-    pub(super) fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
         self.input.write_all(bytes).context("typing on the console")
     }
 
     /// Sends its monitor a signal.
-    pub(super) fn signal(&self, name: &str) -> Result<()> {
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
         let kill = format!("kill -{name} $(cat {}/pid)", self.directory);
         self.host.ask(&kill).map(drop)
     }
 
     /// A client of its web server at `address`, which is reached by way of the host.
-    pub(super) fn client(&self, address: Ipv4Addr) -> Result<(Client, Relay)> {
+    pub(crate) fn client(&self, address: Ipv4Addr) -> Result<(Client, Relay)> {
+        let (stream, relay) = self.connect(address, 80)?;
+        Ok((Client::new(stream), relay))
+    }
+
+    /// A connection to the port `to` of its `address`, which is reached by way of the host.
+    pub(crate) fn connect(&self, address: Ipv4Addr, to: u16) -> Result<(TcpStream, Relay)> {
         let port = 8000 + u16::from(address.octets()[3]);
         let relay = format!("{}/relay", self.directory);
-        let words = ["nc", "-ll", "-p", &port.to_string(), "-e", "nc", &address.to_string(), "80"];
+        let (from, address, to) = (port.to_string(), address.to_string(), to.to_string());
+        let words = ["nc", "-ll", "-p", &from, "-e", "nc", &address, &to];
         let started = self.host.start(&relay, &words.map(str::to_owned))?;
         let listens = format!("netstat -ltn | grep -q ':{port} '");
         self.host.ask(&format!("for i in $(seq 100); do {listens} && break; sleep 0.1; done"))?;
@@ -158,11 +165,11 @@ impl Guest {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, here))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         self.host.let_pass()?;
-        Ok((Client::new(stream), relay))
+        Ok((stream, relay))
     }
 
     /// Waits for its end.
-    pub(super) fn ended(self) -> Result<Ended> {
+    pub(crate) fn ended(self) -> Result<Ended> {
         if !self.console.end(PATIENCE) {
             let stuck = self.console.stuck("end".to_owned(), PATIENCE);
             return Err(anyhow::Error::new(stuck).context(self.complaint()));
@@ -180,7 +187,7 @@ impl Guest {
     }
 
     /// Whether it still runs after a while.
-    pub(super) fn runs_on(&self, for_so_long: Duration) -> bool {
+    pub(crate) fn runs_on(&self, for_so_long: Duration) -> bool {
         !self.console.end(for_so_long)
     }
 
@@ -198,7 +205,7 @@ impl Drop for Guest {
 }
 
 /// What passes connections on to a guest, until it is dropped.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     host: Arc<Host>,
     directory: String,
     port: u16,
@@ -215,14 +222,14 @@ impl Drop for Relay {
 
 impl Ended {
     /// Checks that the guest switched itself off with this status, and the monitor took it so.
-    pub(super) fn expect_status(&self, status: u8) -> Result<()> {
+    pub(crate) fn expect_status(&self, status: u8) -> Result<()> {
         let said = self.console.lines().any(|line| line == format!("exit status {status}"));
         ensure!(said && self.monitor == 0, "expected status {status}: {self}");
         Ok(())
     }
 
     /// Checks that the guest has said all of this.
-    pub(super) fn expect(&self, words: &[&str]) -> Result<()> {
+    pub(crate) fn expect(&self, words: &[&str]) -> Result<()> {
         for words in words {
             ensure!(self.console.contains(words), "{words:?} is not in {self}");
         }
@@ -230,7 +237,7 @@ impl Ended {
     }
 
     /// What is in the disk now.
-    pub(super) fn disk(&self) -> Result<Vec<u8>> {
+    pub(crate) fn disk(&self) -> Result<Vec<u8>> {
         self.host.fetch(&format!("{}/disk", self.directory))
     }
 }

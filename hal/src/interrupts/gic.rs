@@ -1,5 +1,5 @@
-//! The interrupt controller, GICv2 or GICv3, as far as one core needs it. The drivers are arm-gic's;
-//! this owns their registers and hides which of the two it is.
+//! Arm's GICv2 and GICv3, as far as one core needs them. The drivers are arm-gic's; this owns their
+//! registers and hides which of the two it is.
 
 use aarch64_cpu::asm::barrier;
 use arm_gic::gicv2::GicV2;
@@ -8,6 +8,7 @@ use arm_gic::gicv3::{GicCpuInterface, GicDistributor, GicRedistributor, Group};
 use arm_gic::{IntId, InterruptGroup, Trigger, UniqueMmioPointer};
 
 use crate::attempt::Absent;
+use crate::its::FIRST_LPI;
 use crate::mmio::Window;
 
 /// Between "none" (0) and "all masked" (255), and the same for every line: nothing preempts.
@@ -88,15 +89,15 @@ pub fn redistributor_type(window: Window) -> RedistributorType {
     }
 }
 
-/// The interrupt controller.
-pub enum Controller {
+/// A GIC.
+pub enum Gic {
     /// GICv2, or a GICv1 of the same registers.
     V2(GicV2<'static>, Window),
     /// GICv3 and its successors.
     V3(GicDistributor<'static>, GicRedistributor<'static>),
 }
 
-impl core::fmt::Debug for Controller {
+impl core::fmt::Debug for Gic {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::V2(..) => "GICv2",
@@ -105,7 +106,7 @@ impl core::fmt::Debug for Controller {
     }
 }
 
-impl Controller {
+impl Gic {
     /// Takes over a GICv2, every line disabled. `None` where a window is shorter than the registers.
     ///
     /// Both group enables are set: seen from the non-secure world, the bit that is group 0's
@@ -159,6 +160,8 @@ impl Controller {
     /// Lets a line through to this core; whether the controller has such a line.
     pub fn enable(&mut self, line: IntId, trigger: Trigger) -> bool {
         match self {
+            // Those that there are were let through when they were given out.
+            _ if u32::from(line) >= FIRST_LPI => matches!(self, Self::V3(..)),
             Self::V2(gic, distributor) => {
                 // A byte: arm-gic writes the word, and with it the priorities of three neighbours.
                 distributor.write8(GICD_IPRIORITYR + u32::from(line) as usize, PRIORITY);
