@@ -112,9 +112,25 @@ impl fmt::Display for PhysicalRange {
     }
 }
 
+/// Where the call is that returns to `address`: the instruction before it. A call that never returns
+/// may be the last instruction of its text, and `address` the first byte after that.
+#[must_use]
+pub const fn call_before(address: u64) -> u64 {
+    address.wrapping_sub(4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A call that is the last instruction of its text returns beyond it.
+    #[test]
+    fn a_call_lies_before_where_it_returns() {
+        let text = 0x1000..0x2000;
+        assert!(text.contains(&call_before(0x2000)));
+        assert!(!text.contains(&call_before(0x1000)));
+        assert!(!text.contains(&call_before(0)));
+    }
 
     #[test]
     fn a_range_that_wraps_is_refused() {

@@ -8,23 +8,27 @@
 //! ```
 //!
 //! What firmware or the monitor has set up stays as it is; what nobody has is set up here: the
-//! numbers of buses, the places of registers, the windows of bridges. No function is trusted: what
+//! numbers of buses, the places of registers, the windows of bridges. What firmware had functions do
+//! ends: none reaches memory or interrupts until a driver has reset it. No function is trusted: what
 //! one says of itself may be anything, and costs at most that function. All of this is the boot's.
 
 mod address;
 mod bars;
 mod bridge;
 mod device;
+mod dma;
 mod error;
 mod function;
 mod host;
 mod messages;
 mod place;
 mod registers;
+mod room;
 mod walk;
 
 pub use address::Address;
 pub use device::Device;
+pub(crate) use dma::BusMaster;
 pub use error::PciError;
 pub use function::Function;
 pub use host::{HostBridge, Layout, MemoryWindow, WINDOWS};

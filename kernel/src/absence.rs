@@ -106,12 +106,7 @@ pub(crate) fn look(occasion: Occasion, clock: &Clock, entropy: &Mutex<Entropy>) 
 }
 
 /// Does what follows from what the signs say.
-fn answer(
-    occasion: Occasion,
-    mark: Option<Mark>,
-    clock: &Clock,
-    entropy: &Mutex<Entropy>,
-) -> bool {
+fn answer(occasion: Occasion, mark: Option<Mark>, clock: &Clock, entropy: &Mutex<Entropy>) -> bool {
     let age = match (occasion, mark) {
         (Occasion::Notified, _) | (_, Some(Mark::Other)) => Nanoseconds(0),
         (Occasion::Output, None) => VERY_OFTEN,

@@ -24,6 +24,6 @@ mod kept;
 
 #[cfg(target_os = "none")]
 pub(crate) use self::{
-    disk::{keep as keep_disk, line as disk_line},
+    disk::{Kept, keep as keep_disk, line as disk_line},
     kept::*,
 };

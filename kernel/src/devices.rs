@@ -19,7 +19,7 @@ use elone_hal::virtio::{Causes, DeviceId, InterruptPort, ProbeError, Transport};
 use heapless::Vec;
 use spin::{Mutex, MutexGuard, Once};
 
-use crate::blackbox;
+use crate::blackbox::{self, Kept};
 use crate::console;
 use crate::hearing::{Found, HEARING};
 use crate::interrupts::{Interrupts, Source};
@@ -144,10 +144,12 @@ impl Devices {
             DeviceId::BLOCK => {
                 let blk = Blk::probe(transport, &mut pool(BLOCK_MEMORY)?)?;
                 let wires = wiring.wires(blk.interrupt_port());
-                let Err(blk) = blackbox::keep_disk(blk, wiring.first()) else {
-                    return Ok(Heard::Yes);
-                };
-                self.add(Device { class: DeviceClass::Block, at, wires }, Driver::Block(blk))
+                match blackbox::keep_disk(blk, wiring.first()) {
+                    Kept::Yes => Ok(Heard::Yes),
+                    Kept::LeftAlone => Ok(Heard::No),
+                    Kept::No(blk) => self
+                        .add(Device { class: DeviceClass::Block, at, wires }, Driver::Block(blk)),
+                }
             }
             DeviceId::ENTROPY => {
                 self.entropy = Some(Rng::probe(transport, &mut pool(SMALL_MEMORY)?)?);

@@ -61,7 +61,9 @@ impl fmt::Display for BootError {
             Self::NoDeviceTree => f.write_str("nobody handed a device tree over (x0 = 0)"),
             Self::Map(what, error) => write!(f, "{what}: {error}"),
             Self::NoInterruptController(found) => {
-                f.write_str("the device tree names no interrupt controller that is known (GICv2, ")?;
+                f.write_str(
+                    "the device tree names no interrupt controller that is known (GICv2, ",
+                )?;
                 f.write_str("GICv3, BCM2836)")?;
                 if found.is_empty() { Ok(()) } else { write!(f, ": it has `{found}`") }
             }

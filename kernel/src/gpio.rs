@@ -72,7 +72,6 @@ pub(crate) fn operate(place: GpioLine, operation: GpioOperation) -> Result<GpioL
 }
 
 /// Takes back what the application had: nothing drives its lines any more, and they have no owner.
-#[cfg(elone_contained)]
 pub(crate) fn take_back() {
     let claimed = CLAIMED.swap(0, Ordering::Relaxed);
     for ((_, line), index) in GRANTED.get().into_iter().flatten().zip(0..) {

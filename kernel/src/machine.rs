@@ -8,8 +8,8 @@
 //!
 //! To be read in this order: `tree` checks the bytes, `survey` walks the nodes once; `node` says
 //! what is in a node, `bus` what it has from those above it, `interrupt` what its numbers mean;
-//! `devices`, `gic`, `bcm2836`, `msi`, `pci`, `timer`, `console`, `button`, `notices` and
-//! `chosen` say what each kind of node is good for.
+//! `devices`, `gic`, `bcm2836`, `msi`, `pci`, `timer`, `uart`, `console`, `button`, `notices`
+//! and `chosen` say what each kind of node is good for.
 //! Lists are bounded, nothing is allocated. What is odd but can be lived with becomes a
 //! [`Warning`], for the boot to print once it can.
 
@@ -32,6 +32,7 @@ mod strangers;
 mod survey;
 mod timer;
 mod tree;
+mod uart;
 
 use core::fmt;
 
@@ -151,8 +152,17 @@ impl Machine {
     /// `TooManyReservations`.
     pub fn read(tree: &[u8]) -> Result<Self, MachineError> {
         let mut machine = Self::default();
-        survey::survey(&Tree::open(tree)?, &mut machine)?;
+        machine.learn(tree)?;
         Ok(machine)
+    }
+
+    /// As [`Machine::read`], of a machine that nothing is known of yet, in its place for good: it is
+    /// too large to be handed from frame to frame of the boot's stack.
+    ///
+    /// # Errors
+    /// As [`Machine::read`].
+    pub fn learn(&mut self, tree: &[u8]) -> Result<(), MachineError> {
+        survey::survey(&Tree::open(tree)?, self)
     }
 
     /// The settings for the kernel and the application, as they came (`/chosen/bootargs`).

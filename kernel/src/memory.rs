@@ -17,7 +17,7 @@ use elone_hal::observed::Observed;
 use elone_hal::protections;
 use elone_hal::seed::EarlySeed;
 use heapless::Vec;
-use spin::Once;
+use spin::{Mutex, MutexGuard};
 
 use elone_boards::Early;
 
@@ -30,7 +30,8 @@ const LEAST: usize = 1 << 20;
 /// How many blocks of free memory the application's heap is made of: the largest ones.
 pub(crate) const BLOCKS: usize = MemoryRanges::CAPACITY;
 
-static MACHINE: Once<Machine> = Once::new();
+/// The machine. It is read where it is to stay, being too large for a stack.
+static MACHINE: Mutex<Vec<Machine, 1>> = Mutex::new(Vec::new());
 
 /// All memory that the kernel has a say over.
 pub(crate) struct Memory {
@@ -65,6 +66,7 @@ impl Memory {
 
     /// Reads the device tree, from where the loader says or, if nobody says, where the board has
     /// it. It stays mapped, for good: its strings are used for as long as the machine runs.
+    #[inline(never)]
     pub(crate) fn read_machine(&mut self, board: &Early) -> Result<&'static Machine, BootError> {
         let start = match self.handoff.device_tree() {
             0 => board.device_tree.ok_or(BootError::NoDeviceTree)?,
@@ -79,8 +81,9 @@ impl Memory {
                 TreeError::Tree(error) => wrong(error),
             })?;
         self.tree = PhysicalRange::new(start, tree.len() as u64).unwrap_or_default();
-        let machine = Machine::read(tree).map_err(wrong)?;
-        Ok(MACHINE.call_once(|| machine))
+        let machine = blank_machine().ok_or(BootError::NoDeviceTree)?;
+        machine.learn(tree).map_err(wrong)?;
+        Ok(machine)
     }
 
     /// Maps all free RAM, writable and never executable. A bank that the layout has no room for is
@@ -156,13 +159,28 @@ impl Memory {
             }
         }
         // All of it has to: some that does not would end an application in which nothing is wrong.
-        match joined.iter_mut().map(Unclaimed::keeps_tags).reduce(|one, other| one.min(other)).flatten() {
+        match joined
+            .iter_mut()
+            .map(Unclaimed::keeps_tags)
+            .reduce(|one, other| one.min(other))
+            .flatten()
+        {
             Some(true) => protections::note(Protection::HeapTags),
             Some(false) => log::warn!("the heap's memory keeps no tags: it is guarded by checks"),
             None => {}
         }
         Rest { blocks: joined, mapper: self.mapper }
     }
+}
+
+/// A machine that nothing is known of yet, in its place, once. Its frame is not its caller's: for a
+/// moment it has one more machine in it.
+#[inline(never)]
+fn blank_machine() -> Option<&'static mut Machine> {
+    let place = MutexGuard::leak(MACHINE.try_lock()?);
+    // There is room for one.
+    drop(place.push(Machine::default()));
+    place.first_mut()
 }
 
 /// What the kernel does not need: memory, in ascending order, and the map in which it has its names.

@@ -56,6 +56,7 @@ pub(crate) struct Messages<'m> {
     pool: Option<DmaPool>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there are few, which stay in their list")]
 enum Controller {
     Its(Its),
     Frame(Frame),
@@ -99,6 +100,11 @@ impl<'m> Messages<'m> {
     ) -> Result<Option<Block>, MessageError> {
         if count as usize > MESSAGES {
             return Err(its::Error::TooMany.into());
+        }
+        // What the machine does not have takes no room from what it has.
+        let mut all = self.machine.message_controllers.iter();
+        if !all.any(|controller| controller.handle == from.controller) {
+            return Err(MessageError::Unknown);
         }
         if !self.controllers.iter().any(|(handle, _)| *handle == from.controller) {
             let opened = self.open(from, memory);

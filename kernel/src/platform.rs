@@ -86,6 +86,7 @@ impl Platform {
     /// claimed it next could do nothing with it.
     #[cfg(elone_contained)]
     pub(crate) fn take_back(&self) -> Result<(), ProbeError> {
+        gpio::take_back();
         let claimed = self.claimed.swap(0, Ordering::Relaxed);
         for handle in (0..Events::DEVICES).map(Handle) {
             if claimed & Events::device(handle).0 != 0 {
@@ -95,7 +96,6 @@ impl Platform {
         if self.alarm.swap(false, Ordering::Relaxed) {
             self.clock.clear_alarm();
         }
-        gpio::take_back();
         let _forgotten = interrupts::happened();
         absence::forget();
         Ok(())

@@ -18,7 +18,7 @@ use crate::interrupts::Source;
 use crate::machine::{Conduit, Interrupt, Machine, PowerButton};
 use crate::memory::Memory;
 use crate::policy::{Answer, FaultLimit};
-use crate::{blackbox, console, interrupts, watchdog};
+use crate::{blackbox, console, gpio, interrupts, watchdog};
 
 /// How PSCI is reached: 0 not at all, 1 by `hvc`, 2 by `smc`. An atomic, so that a fault at any
 /// time can still power the machine off.
@@ -158,6 +158,7 @@ pub(crate) fn conduit() -> Option<power::Conduit> {
 /// one; then the power goes off.
 pub(crate) fn end(status: u8) -> ! {
     cpu::mask_interrupts();
+    gpio::take_back();
     blackbox::save();
     console::print(format_args!("exit status {status}\n"));
     off()
@@ -167,6 +168,7 @@ pub(crate) fn end(status: u8) -> ! {
 /// monitors end one that restarts, for whoever started it to start it again.
 pub(crate) fn follow(answer: Answer) -> ! {
     cpu::mask_interrupts();
+    gpio::take_back(); // a restart, too, leaves lines as they are
     let answer = if is_ending() { answer.in_the_end() } else { answer };
     match answer {
         Answer::End => {
@@ -197,6 +199,7 @@ pub(crate) fn follow(answer: Answer) -> ! {
 
 /// Ends the machine without a word more: for a report that cannot be made.
 pub(crate) fn end_in_silence() -> ! {
+    gpio::take_back();
     switch_off();
     cpu::halt()
 }

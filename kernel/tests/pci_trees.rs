@@ -213,3 +213,27 @@ fn what_is_set_up_is_so_by_chosen_wherever_that_stands() {
         }
     }
 }
+
+#[test]
+fn functions_that_see_memory_elsewhere_are_left_alone() {
+    let node = |ranges: &[u32]| host(Writer::machine(), "pci").list("dma-ranges", ranges).read();
+    // RAM is 16 MiB at 1 GiB.
+    let identity = [0x300_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0, 0x100_0000];
+    let halves = [
+        [0x300_0000, 0, 0x4080_0000, 0, 0x4080_0000, 0, 0x80_0000],
+        [0x300_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0, 0x80_0000],
+    ];
+    let all = [0x300_0000, 0, 0, 0, 0, 0x100, 0];
+    for ranges in [&[][..], &identity, &halves.concat(), &all] {
+        let machine = node(ranges);
+        assert_eq!((machine.pci.len(), problems(&machine).len()), (1, 0), "{ranges:x?}");
+    }
+    let moved = [0x300_0000, 0, 0, 0, 0x4000_0000, 0, 0x100_0000];
+    let short = [0x300_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0, 0xff_f000];
+    for ranges in [&moved[..], &short, &halves[0], &identity[..6]] {
+        let machine = node(ranges);
+        assert!(machine.pci.is_empty());
+        let problem = ("pci", Problem::BadProperty("dma-ranges"));
+        assert_eq!(problems(&machine), [problem], "{ranges:x?}");
+    }
+}

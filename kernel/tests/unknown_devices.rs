@@ -1,5 +1,10 @@
 //! What stands in the place of a device that the machine needs, and is unknown, is named.
-#![allow(missing_docs, reason = "a test crate")]
+#![allow(
+    missing_docs,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "a test crate"
+)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The device trees that Xen 4.17 makes for its domains, as they were in its domains' memory.
-#![allow(missing_docs, reason = "a test crate")]
+#![allow(missing_docs, clippy::cast_possible_truncation, reason = "a test crate")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The devices that are not virtio devices.
 
+mod empty_bus;
 mod mc146818;
 mod ns16550;
 mod pl011;
@@ -7,6 +8,7 @@ mod pl031;
 mod pl061;
 mod typed;
 
+pub use empty_bus::EmptyBus;
 pub use mc146818::Mc146818;
 pub use ns16550::Ns16550;
 pub use pl011::Pl011;

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::bell::Bell;
 use crate::bus::{Bus, Device, Handle};
-use crate::devices::{Mc146818, Ns16550, Pl011, Pl031, Pl061};
+use crate::devices::{EmptyBus, Mc146818, Ns16550, Pl011, Pl031, Pl061};
 use crate::line::{Line, Signal};
 use crate::map::{ClockModel, Interrupt, Map, Serial, SerialModel};
 use crate::memory::Ram;
@@ -55,6 +55,9 @@ impl Machine {
                 ClockModel::Mc146818 => Box::new(Mc146818::default()),
             };
             bus.add(clock.address, clock.size, device)?;
+        }
+        if let Some(empty) = map.empty_bus {
+            bus.add(empty.address, empty.size, Box::new(EmptyBus))?;
         }
         let mut button = None;
         if let Some(it) = &map.power_button {

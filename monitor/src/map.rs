@@ -18,7 +18,8 @@ mod tests;
 
 pub use check::SHARED;
 pub use devices::{
-    Button, Clock, ClockModel, GicV2, GicV3, Interrupt, Page, Serial, SerialModel, Slots, Trigger,
+    Button, Clock, ClockModel, EmptyBus, GicV2, GicV3, Interrupt, Page, Serial, SerialModel, Slots,
+    Trigger,
 };
 
 /// Properties and nodes of a tree that have no meaning to the monitor.
@@ -80,6 +81,8 @@ pub struct Map {
     pub vmclock: Option<Page>,
     /// A power button.
     pub power_button: Option<Button>,
+    /// The configuration space of a PCI bus that nothing is plugged into.
+    pub empty_bus: Option<EmptyBus>,
     /// Further nodes of the tree, without anything behind them.
     #[serde(default)]
     pub node: Vec<Node>,

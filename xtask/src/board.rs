@@ -123,6 +123,7 @@ mod tests {
             "load-address",
             "hand-over",
             "tree",
+            "settings",
             "arguments",
             "network",
             "disk",

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use elone_harness::Mode;
 
 use crate::layering;
+use crate::loader;
 use crate::program;
 use crate::target;
 use crate::toolchain::{self, Toolchain};
@@ -43,6 +44,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
             "lints on the target, contained",
             lints_on_the_target(&workspace, &toolchain, Mode::Contained)?,
         ),
+        ("lints of the loader", lints_of_the_loader(&workspace, &toolchain)?),
         ("documentation", documentation(&workspace)?),
         ("layers", layers(&workspace)),
         ("advisories and licences", licences(&workspace)?),
@@ -84,7 +86,7 @@ fn form(workspace: &Workspace) -> Result<Outcome> {
     }
     // By name: modules that a macro declares are none that rustfmt finds by itself.
     let mut files = Vec::new();
-    for room in ["app", "boards", "hal", "kernel", "tests", "xtask"] {
+    for room in ["app", "boards", "hal", "kernel", "loader", "monitor", "tests", "xtask"] {
         sources(&workspace.root.join(room), &mut files)?;
     }
     outcome(cargo(workspace, &["fmt", "--all", "--", "--check"]).args(files))
@@ -138,6 +140,14 @@ fn lints_on_the_target(
     }
     let status = target::run(command.args(["--lib", "--", "-D", "warnings"]))?;
     Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
+}
+
+/// And for what runs in firmware.
+fn lints_of_the_loader(workspace: &Workspace, toolchain: &Toolchain) -> Result<Outcome> {
+    if !toolchain.has("cargo-clippy") {
+        return not_installed("clippy");
+    }
+    outcome(loader::cargo(workspace, toolchain, "clippy").args(["--", "-D", "warnings"]))
 }
 
 fn documentation(workspace: &Workspace) -> Result<Outcome> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use elone_harness::LeftOut;
@@ -53,10 +53,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
 /// # Errors
 /// [`LeftOut`] where the toolchain has no linker for it; else it does not build.
 pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
-    let directory = workspace.target().join(toolchain.place("uefi"));
-    let mut command = toolchain.cargo();
-    command.args(["build", "--release", "--package", PACKAGE, "--bin", PACKAGE]);
-    command.args(["-Zbuild-std=core,alloc", "--target", TARGET, "--target-dir"]).arg(&directory);
+    let mut command = cargo(workspace, toolchain, "build");
     // None of it is for a debugger, and no path of this machine is in it.
     let mut flags = vec!["-Cstrip=symbols".to_owned(), "-Zlocation-detail=none".to_owned()];
     if toolchain.linker.is_some() {
@@ -65,7 +62,21 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<Path
         ensure!(there, LeftOut(format!("{name} cannot build for {TARGET}: there is no {LINKER}")));
         flags.push(format!("-Clinker={LINKER}"));
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).current_dir(&workspace.root);
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     ensure!(command.status()?.success(), "{PACKAGE} does not build for {TARGET}");
-    Ok(directory.join(TARGET).join("release").join(format!("{PACKAGE}.efi")))
+    let built = directory(workspace, toolchain).join(TARGET).join("release");
+    Ok(built.join(format!("{PACKAGE}.efi")))
+}
+
+/// Has cargo do something with it, for firmware.
+pub(crate) fn cargo(workspace: &Workspace, toolchain: &Toolchain, subcommand: &str) -> Command {
+    let mut command = toolchain.cargo();
+    command.args([subcommand, "--release", "--package", PACKAGE, "--bin", PACKAGE]);
+    command.args(["-Zbuild-std=core,alloc", "--target", TARGET, "--target-dir"]);
+    command.arg(directory(workspace, toolchain)).current_dir(&workspace.root);
+    command
+}
+
+fn directory(workspace: &Workspace, toolchain: &Toolchain) -> PathBuf {
+    workspace.target().join(toolchain.place("uefi"))
 }

@@ -97,19 +97,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     let Some(forwards) = forwards(arguments, &board)? else {
         return Ok(ExitCode::from(CANNOT_BEGIN));
     };
-    for disk in &arguments.disk {
-        is_a_disk(disk)
-            .with_context(|| format!("the disk {}", disk.display()))
-            .map_err(WrongArgument)?;
-    }
-    if let Some(file) = &arguments.black_box {
-        elone_harness::black_box(file).map_err(WrongArgument)?;
-    }
-    if let Some(port) = arguments.gdb {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
-        let at = || format!("a debugger is awaited at 127.0.0.1:{port} (another port: --gdb=PORT)");
-        free.with_context(at).map_err(WrongArgument)?;
-    }
+    can_be_used(arguments).map_err(WrongArgument)?;
     let toolchain = Toolchain::find(&arguments.toolchain, workspace.rust_version)?;
     let toolchain = build::for_board(&workspace, &toolchain, &board)?;
     emulator::ensure(arguments.toolchain.install.permission())?;
@@ -158,6 +146,22 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
     // Who waits for a debugger says nothing, and is not stuck.
     let silence = arguments.gdb.is_none().then_some(SILENCE);
     attend(guest, &forwards, silence, &signal)
+}
+
+/// Checks that what is named is there, and nobody else's.
+fn can_be_used(arguments: &Arguments) -> Result<()> {
+    for disk in &arguments.disk {
+        is_a_disk(disk).with_context(|| format!("the disk {}", disk.display()))?;
+    }
+    if let Some(file) = &arguments.black_box {
+        elone_harness::black_box(file)?;
+    }
+    if let Some(port) = arguments.gdb {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
+        let at = || format!("a debugger is awaited at 127.0.0.1:{port} (another port: --gdb=PORT)");
+        free.with_context(at)?;
+    }
+    Ok(())
 }
 
 /// Checks that there is a file or a device of this name.

@@ -1,4 +1,4 @@
-//! Row 4: a stack overflow is caught. A stack has 192 KiB at EL1, and 128 KiB at EL0.
+//! Row 4: a stack overflow is caught. What a stack has, in either mode, is 128 KiB.
 #![expect(unsafe_code, reason = "looks at the stack pointer")]
 
 use core::arch::asm;
@@ -12,8 +12,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("frame-of-a-mebibyte", frame_of_a_mebibyte),
 ];
 
-/// As much as there is at EL1, and more than at EL0.
-const STACK: usize = 192 << 10;
+const STACK: usize = 128 << 10;
 
 /// Has: input that makes a function call itself. Wants: what is below the stack overwritten, by as
 /// much as the stack is in use already: less than a page.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Every field may be left out. `model` is `pl011`, `sbsa`, `ns16550a`, `bcm2835-aux` or `cadence`;
-//! `register-shift` (0 to 4, else 0) and `access-width` (1 or 4, else 1) are for the `ns16550a`.
+//! `register-shift` (0 to 3, else 0) and `access-width` (1 or 4, else 1) are for the `ns16550a`.
 
 extern crate std;
 
@@ -61,6 +61,9 @@ pub fn read(text: &str) -> Result<Option<Early>, Wrong> {
     let Some(early) = file.get_ref().get("early") else { return Ok(None) };
     let early = Fields::of(text, "early", early)?;
     early.only(&["uart", "device-tree", "distributor", "cpu-interface", "counter-frequency"])?;
+    if early.number("counter-frequency")? == Some(0) {
+        return Err(early.wrong("counter-frequency", "a counter that never counts is none"));
+    }
     let number = |name| Ok(early.number(name)?.unwrap_or(0));
     Ok(Some(Early {
         uart: early.table("uart")?.map(|table| uart(&table)).transpose()?,
@@ -91,7 +94,7 @@ fn uart(table: &Fields<'_>) -> Result<EarlyUart, Wrong> {
         "pl011" => UartModel::Pl011,
         "sbsa" => UartModel::Sbsa,
         "ns16550a" => UartModel::Ns16550 {
-            register_shift: small("register-shift", 0, &[0, 1, 2, 3, 4], "it takes 0 to 4")?,
+            register_shift: small("register-shift", 0, &[0, 1, 2, 3], "it takes 0 to 3")?,
             access_width: small("access-width", 1, &[1, 4], "it takes 1 or 4 (bytes)")?,
         },
         "bcm2835-aux" => UartModel::Bcm2835Aux,
@@ -103,6 +106,9 @@ fn uart(table: &Fields<'_>) -> Result<EarlyUart, Wrong> {
         _ => &["model", "address"],
     })?;
     let address = table.number("address")?.ok_or_else(|| table.missing("address"))?;
+    if !address.is_multiple_of(4) {
+        return Err(table.wrong("address", "it takes a multiple of 4"));
+    }
     Ok(EarlyUart { model, address })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each board file writes it in its table `[early]`. The build puts that of one board into an image,
 //! as a constant ([`Early`]); tools on the host read the same table to know which boards can share an
-//! image ([`file`], with the feature of that name).
+//! image (module `file`, with the feature of that name).
 #![no_std]
 
 #[cfg(feature = "file")]

@@ -3,6 +3,7 @@
 use core::arch::asm;
 
 use super::stacks;
+use crate::address::call_before;
 
 unsafe extern "C" {
     static __init_end: u8;
@@ -47,7 +48,7 @@ impl Iterator for Backtrace {
         let [next, return_address] = unsafe { record.read() };
         let return_address = unsigned(return_address);
         let text = (&raw const __init_end).addr() as u64..(&raw const __text_end).addr() as u64;
-        if !text.contains(&return_address) {
+        if !text.contains(&call_before(return_address)) {
             return None;
         }
         self.record = if next > self.record { next } else { 0 };

@@ -43,10 +43,7 @@ pub fn name() -> &'static str {
 #[must_use]
 pub fn number() -> usize {
     use aarch64_cpu::registers::MPIDR_EL1;
-    #[expect(clippy::cast_possible_truncation, reason = "a field of eight bits")]
-    {
-        (MPIDR_EL1.get() & 0xff) as usize
-    }
+    usize::from(MPIDR_EL1.get().to_le_bytes()[0])
 }
 
 /// Lets interrupts through.

@@ -102,6 +102,7 @@ from_el3:
     b.pl    3b
     adrp    x12, __elone_early_cpu_interface
     ldr     x12, [x12, :lo12:__elone_early_cpu_interface]
+    cbz     x12, 4f
     mov     w13, #0xf0                 // GICC_PMR: non-secure priorities get through
     str     w13, [x12, #4]
 4:  mrs     x12, cntfrq_el0            // what the counter counts in a second: firmware says it

@@ -73,7 +73,7 @@ pub struct Mapper {
     next_device: usize,
     next_firmware: usize,
     /// What was mapped of devices, and where it is seen.
-    devices: Vec<(PhysicalRange, usize), 64>,
+    devices: Vec<(PhysicalRange, usize), 128>,
     /// What was mapped of memory that others write, and where it is seen.
     observed: Vec<(PhysicalRange, usize), 8>,
     /// What was mapped of memory: the image, what firmware left, RAM.
@@ -134,6 +134,9 @@ impl Mapper {
             Some((mapped, seen)) if mapped.contains(&pages) => (*mapped, *seen),
             Some(_) => return Err(MapError::Mapped),
             None => {
+                if self.devices.is_full() {
+                    return Err(MapError::OutOfTables);
+                }
                 // It is mapped by the page: a table for each 2 MiB. Nothing of it is, if not all is.
                 if TABLES_A_RANGE + to_usize(pages.length() >> 21)? > self.tree.left() {
                     return Err(MapError::OutOfTables);

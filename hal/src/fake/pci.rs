@@ -87,6 +87,12 @@ impl Pci {
         }
     }
 
+    /// How many functions answer at an address of the bus: one, or there is something wrong.
+    #[must_use]
+    pub fn answering(&self, address: u64) -> usize {
+        answering(&self.root, address)
+    }
+
     /// The function that answers at an address of configuration space.
     ///
     /// # Panics
@@ -181,6 +187,15 @@ fn decode(bus: &mut Bus, address: u64) -> Option<(&mut Function, u8, u64)> {
         let (bar, offset) = function.answers(address)?;
         Some((function, bar, offset))
     })
+}
+
+/// How many functions on a bus, and behind it, answer at an address.
+fn answering(bus: &Bus, address: u64) -> usize {
+    let each = bus.iter().map(|(_, _, function)| {
+        let behind = function.passes_on(address).then(|| answering(&function.behind, address));
+        usize::from(function.answers(address).is_some()) + behind.unwrap_or(0)
+    });
+    each.sum()
 }
 
 impl Registers for MemorySpace {

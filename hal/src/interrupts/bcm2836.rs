@@ -15,8 +15,14 @@ const CONTROL: usize = 0x00;
 const CORE_TIMER_PRESCALER: usize = 0x08;
 /// Section 4.4: which core the peripherals' line goes to.
 const GPU_INTERRUPTS_ROUTING: usize = 0x0c;
-/// Sections 4.6 and 4.10: one word a core.
+/// Sections 4.3, 4.9 and 4.11: what else could raise a core's line, the counters of performance,
+/// outstanding accesses, and the local timer.
+const PERFORMANCE_ROUTING_CLEAR: usize = 0x18;
+const AXI_OUTSTANDING_INTERRUPTS: usize = 0x30;
+const LOCAL_TIMER_CONTROL: usize = 0x34;
+/// Sections 4.6, 4.7 and 4.10: one word a core.
 const CORE_TIMERS_INTERRUPT_CONTROL: usize = 0x40;
+const CORE_MAILBOXES_INTERRUPT_CONTROL: usize = 0x50;
 const CORE_INTERRUPT_SOURCE: usize = 0x60;
 /// How many bytes of registers there must be: all that are used here.
 const LOCAL_LENGTH: usize = 0x70;
@@ -78,6 +84,10 @@ impl Bcm2836 {
             local.write32(CORE_TIMER_PRESCALER, EVERY_TICK);
         }
         local.write32(CORE_TIMERS_INTERRUPT_CONTROL + 4 * core, 0);
+        local.write32(CORE_MAILBOXES_INTERRUPT_CONTROL + 4 * core, 0);
+        local.write32(PERFORMANCE_ROUTING_CLEAR, u32::MAX);
+        local.write32(AXI_OUTSTANDING_INTERRUPTS, 0);
+        local.write32(LOCAL_TIMER_CONTROL, 0);
         if let Some(peripherals) = peripherals {
             if peripherals.attempt32(PENDING[0])? == u32::MAX {
                 return Err(Absent);
@@ -87,6 +97,11 @@ impl Bcm2836 {
             // Bits 1:0 are the core for interrupts, 3:2 that for fast ones, which none is.
             #[expect(clippy::cast_possible_truncation, reason = "one of four")]
             local.write32(GPU_INTERRUPTS_ROUTING, core as u32);
+        } else {
+            // Nobody here could take back what the peripherals want: that is another core's, which is
+            // asleep with interrupts masked.
+            #[expect(clippy::cast_possible_truncation, reason = "one of four")]
+            local.write32(GPU_INTERRUPTS_ROUTING, ((core + 1) % CORES) as u32);
         }
         Ok(Self { local, peripherals, core, timers: 0, enabled: [0; BANKS] })
     }

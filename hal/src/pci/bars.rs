@@ -1,10 +1,12 @@
 //! Base address registers: how much memory a function has, and where (section 6.2.5.1).
 
 use super::Function;
+use super::bridge::BRIDGE;
 use super::registers::{BAR, command};
 
-/// How many of them a function has.
+/// How many of them a function has, and a bridge.
 pub(super) const BARS: usize = 6;
+const BRIDGE_BARS: usize = 2;
 
 /// In a register: it is about input and output, which is not used here.
 const IS_PORTS: u32 = 1;
@@ -14,6 +16,9 @@ const IS_64_BITS: u32 = 2 << 1;
 const IS_PREFETCHABLE: u32 = 1 << 3;
 /// What of a register about memory is no address.
 const NO_ADDRESS: u64 = 0xf;
+
+/// A function's memory, by register.
+pub(super) type Bars = [Option<Bar>; BARS];
 
 /// Memory that a function has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +39,18 @@ pub(super) struct Bar {
 impl Function {
     /// Its memory, by register. Each is asked for its size by writing ones to it, with the function's
     /// memory off meanwhile, as that would be all over the place; then all is as it was.
-    pub(super) fn bars(&self) -> [Option<Bar>; BARS] {
+    pub(super) fn bars(&self) -> Bars {
         let commanded = self.commanded();
         if commanded & command::DECODE != 0 {
             self.command(0, command::DECODE);
         }
+        let count = if self.header().0 == BRIDGE { BRIDGE_BARS } else { BARS };
         let mut bars = [None; BARS];
         let mut index = 0;
-        while index < BARS {
+        while index < count {
             let low = self.ask(index);
             let is_memory = low.size & IS_PORTS == 0 && low.size != 0;
-            let is_wide = is_memory && low.size & WIDTH == IS_64_BITS && index + 1 < BARS;
+            let is_wide = is_memory && low.size & WIDTH == IS_64_BITS && index + 1 < count;
             let high = if is_wide { self.ask(index + 1) } else { Half::default() };
             if is_memory && let Some(bar) = bars.get_mut(index) {
                 let number = |half: fn(&Half) -> u32| {

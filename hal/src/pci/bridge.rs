@@ -28,14 +28,15 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
-    /// The numbers of a bridge's buses as they were found, if they can be: within those `above`, and
-    /// none that was seen.
-    pub(super) fn found(function: Function, taken: u8, last: u8) -> Option<Self> {
+    /// The numbers of a bridge's buses as they were found, if they can be: behind its own bus, and none
+    /// after `last`.
+    pub(super) fn found(function: Function, last: u8) -> Option<Self> {
         let registers = function.registers();
-        let own = registers.read8(PRIMARY_BUS) == function.address().bus;
+        let bus = function.address().bus;
+        let own = registers.read8(PRIMARY_BUS) == bus;
         let (secondary, subordinate) =
             (registers.read8(SECONDARY_BUS), registers.read8(SUBORDINATE_BUS));
-        (own && secondary > taken && subordinate >= secondary && subordinate <= last)
+        (own && secondary > bus && subordinate >= secondary && subordinate <= last)
             .then_some(Self { function, secondary, subordinate, is_ours: false })
     }
 
@@ -57,6 +58,19 @@ impl Bridge {
     pub(super) fn end_at(&mut self, last: u8) {
         self.subordinate = last;
         self.function.registers().write8(SUBORDINATE_BUS, last);
+    }
+
+    /// Has a bridge pass nothing on, neither to what is behind it nor from there: it is to be numbered,
+    /// or cannot be gone through.
+    pub(super) fn close(function: &Function) {
+        function.command(command::INTERRUPT_DISABLE, command::MEMORY | command::BUS_MASTER);
+        function.registers().write8(SECONDARY_BUS, 0);
+        function.registers().write8(SUBORDINATE_BUS, 0);
+    }
+
+    /// Whether a bus is behind both.
+    pub(super) const fn meets(&self, other: &Self) -> bool {
+        self.secondary <= other.subordinate && other.secondary <= self.subordinate
     }
 
     /// Whether a bus is behind it.

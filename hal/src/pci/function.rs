@@ -1,10 +1,10 @@
 //! One function's configuration space.
 
-use super::Address;
 use super::registers::{
     CAPABILITIES, CLASS, COMMAND, DEVICE_ID, HAS_CAPABILITIES, HEADER_TYPE, INTERRUPT_PIN,
-    MANY_FUNCTIONS, STATUS, SUBSYSTEM_ID, VENDOR_ID, command,
+    MANY_FUNCTIONS, STATUS, SUBSYSTEM_ID, VENDOR_ID, capability, command,
 };
+use super::{Address, BusMaster};
 use crate::mmio::Window;
 
 /// Where capabilities can be: behind the header, in the first 256 bytes.
@@ -35,6 +35,10 @@ impl Function {
     #[must_use]
     pub const fn address(&self) -> Address {
         self.address
+    }
+
+    pub(super) const fn is_on(&self, bus: u8) -> bool {
+        self.address.bus == bus
     }
 
     /// Who made it.
@@ -84,6 +88,8 @@ impl Function {
     pub(super) fn command(&self, set: u16, clear: u16) {
         let before = self.registers.read16(COMMAND);
         self.registers.write16(COMMAND, before & !clear | set);
+        // Writes may be acknowledged before they have arrived, unlike reads: what comes next counts on it.
+        let _ = self.registers.read16(COMMAND);
     }
 
     /// The command register.
@@ -91,8 +97,41 @@ impl Function {
         self.registers.read16(COMMAND)
     }
 
-    /// Has it interrupt by its pin, which [`place`](super::Walked::place) has turned off: for when there
-    /// is somebody who asks it why.
+    /// Ends what firmware, or a driver that failed, had it do: from here on it neither reads nor writes
+    /// memory, and interrupts in no way.
+    pub(super) fn silence(&self) {
+        self.command(command::INTERRUPT_DISABLE, command::BUS_MASTER);
+        self.stop_messages();
+    }
+
+    /// The same for good, of a function that nobody drives: its memory is off as well.
+    pub fn turn_off(&self) {
+        self.command(0, command::MEMORY);
+        self.silence();
+    }
+
+    /// Has it send no messages in place of its pin, of whichever kind.
+    pub fn stop_messages(&self) {
+        for (id, registers) in self.capabilities() {
+            let enable = match id {
+                capability::FEW_MESSAGES => 1,
+                capability::MESSAGES => 1 << 15,
+                _ => continue,
+            };
+            let control = registers.read16(2);
+            if control & enable != 0 {
+                registers.write16(2, control & !enable);
+            }
+        }
+    }
+
+    /// What lets it reach memory, for whoever has reset it.
+    pub(crate) const fn bus_master(&self) -> BusMaster {
+        BusMaster(self.registers)
+    }
+
+    /// Has it interrupt by its pin, which is off since it was found: for when there is somebody who asks
+    /// it why.
     pub fn use_pin(&self) {
         self.command(0, command::INTERRUPT_DISABLE);
     }

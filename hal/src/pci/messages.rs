@@ -70,6 +70,8 @@ impl MessageTable {
         let control = self.capability.read16(CONTROL);
         // Only now is the table sure to be there (section 6.8.2.3); nothing is sent yet.
         self.capability.write16(CONTROL, control | ENABLE | MASK_ALL);
+        // Writes may be acknowledged before they have arrived, unlike reads.
+        let _ = self.capability.read16(CONTROL);
         let mut used = 0;
         for (entry, (address, data)) in (0..usize::from(self.entries)).zip(messages) {
             let at = |register| entry * ENTRY + register;
@@ -83,6 +85,9 @@ impl MessageTable {
             self.table.write32(entry * ENTRY + ENTRY_CONTROL, 1); // not to be sent
         }
         self.function.command(command::INTERRUPT_DISABLE, 0);
+        // What was written to the table has arrived once it can be read there.
+        let _ = self.table.read32(ENTRY_CONTROL);
         self.capability.write16(CONTROL, control & !MASK_ALL | ENABLE);
+        let _ = self.capability.read16(CONTROL);
     }
 }

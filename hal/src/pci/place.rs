@@ -1,61 +1,88 @@
 //! Giving functions their memory: what has a place that can be reached keeps it, what has none gets
-//! one above all that is taken.
+//! one apart from all that is taken.
 //!
 //! Behind a bridge that was numbered here, memory lies apart from that of other buses, in whole
-//! granules of bridges; as the functions behind a bridge stand together in the list, and places are
-//! given out in its order, what is between the first and the last of them is the bridge's to pass on.
+//! granules of bridges. What was there before means nothing, as the bridge passes other memory on now.
+//! Places are given out bus by bus, each before those behind its bridges, so what is between the first
+//! and the last of them behind a bridge is the bridge's to pass on.
 
 use heapless::Vec;
 
-use super::bars::Bar;
-use super::bridge::GRANULE;
+use super::bars::{Bar, Bars};
+use super::bridge::Bridge;
 use super::device::Device;
-use super::host::WINDOWS;
 use super::registers::command;
+use super::room::{Room, Side};
 use super::{FUNCTIONS, Found, Function, HostBridge, PciError, Walked};
 use crate::address::PhysicalRange;
-
-const FOUR_GIB: u64 = 1 << 32;
 
 impl Walked {
     /// Sees to it that each function that was found has its memory where it can be reached, turns
     /// that on, and gives the functions; those that have none become complaints. None of them
-    /// interrupts by its pin yet.
+    /// interrupts yet, or reaches memory.
     pub fn place(&mut self, host: &HostBridge) -> Vec<Device, FUNCTIONS> {
-        let mut room = Room::of(host);
         let sized: Vec<_, FUNCTIONS> =
             self.found.iter().map(|found| (*found, found.function.bars())).collect();
-        let all = sized.iter().flat_map(|(_, bars)| bars).flatten();
-        for bar in all.filter(|bar| host.seen(bar.start, bar.size).is_some()) {
-            room.keep(bar.start, bar.start.saturating_add(bar.size));
-        }
-        for bridge in self.bridges.iter().filter(|bridge| !bridge.is_ours) {
-            bridge.passes_on().into_iter().for_each(|(start, end)| room.keep(start, end));
-        }
+        let mut room = self.room(host, &sized);
         let mut devices = Vec::new();
-        for (found, bars) in &sized {
-            match self.settle(host, &mut room, found, bars) {
-                Ok(device) => drop(devices.push(device)),
-                Err(error) => self.complain(found.function.address(), error),
+        let mut bus = host.first_bus;
+        for next in 0..=self.bridges.len() {
+            self.settle_bridges(host, &mut room, bus);
+            for (found, bars) in sized.iter().filter(|(found, _)| found.function.is_on(bus)) {
+                match self.settle(host, &mut room, found, bars) {
+                    Ok(device) => drop(devices.push(device)),
+                    Err(error) => {
+                        if !host.is_set_up {
+                            found.function.turn_off();
+                        }
+                        self.complain(found.function.address(), error);
+                    }
+                }
             }
+            bus = self.bridges.get(next).map_or(bus, |bridge| bridge.secondary);
         }
         for bridge in &self.bridges {
             if bridge.is_ours {
-                let behind = |given: &&Given| bridge.leads_to(given.bus);
-                let span = |is_low: bool| {
-                    let all = room.given.iter().filter(behind);
-                    all.filter(|given| (given.start < FOUR_GIB) == is_low).fold(None, Given::join)
-                };
-                bridge.pass_on(span(true), span(false));
+                bridge.pass_on(room.behind(bridge, Side::Low), room.behind(bridge, Side::High));
             }
             bridge.open();
         }
         for device in &devices {
-            device
-                .function
-                .command(command::MEMORY | command::BUS_MASTER | command::INTERRUPT_DISABLE, 0);
+            device.function.command(command::MEMORY | command::INTERRUPT_DISABLE, 0);
         }
         devices
+    }
+
+    /// What is left of the host bridge's memory when all have what they keep.
+    fn room(&self, host: &HostBridge, sized: &[(Found, Bars)]) -> Room {
+        let mut room = Room::of(host);
+        let mut keep = |function: &Function, bars: &Bars| {
+            let kept = bars.iter().flatten().filter(|bar| self.kept(host, function, bar).is_some());
+            kept.for_each(|bar| room.keep(bar.start, bar.start.saturating_add(bar.size)));
+        };
+        sized.iter().for_each(|(found, bars)| keep(&found.function, bars));
+        if !host.is_set_up {
+            let bridges = self.bridges.iter().map(|bridge| bridge.function);
+            bridges.for_each(|function| keep(&function, &function.bars()));
+        }
+        for bridge in self.bridges.iter().filter(|bridge| !bridge.is_ours) {
+            bridge.passes_on().into_iter().for_each(|(start, end)| room.keep(start, end));
+        }
+        room
+    }
+
+    /// Where the processor sees memory that stays where it was found. What says 0 is nowhere, even
+    /// where the bus has memory there, unless nobody here is to know better.
+    fn kept(&self, host: &HostBridge, function: &Function, bar: &Bar) -> Option<PhysicalRange> {
+        let is_somewhere = bar.start != 0 || host.is_set_up;
+        let is_passed_on = self.above(function).all(|bridge| !bridge.is_ours);
+        (is_somewhere && is_passed_on).then(|| host.seen(bar.start, bar.size)).flatten()
+    }
+
+    /// The bridges on the way to a function.
+    fn above(&self, function: &Function) -> impl Iterator<Item = &Bridge> {
+        let bus = function.address().bus;
+        self.bridges.iter().filter(move |bridge| bridge.leads_to(bus))
     }
 
     /// Puts a function's memory where it can be, and notes where the processor sees it.
@@ -64,16 +91,13 @@ impl Walked {
         host: &HostBridge,
         room: &mut Room,
         found: &Found,
-        bars: &[Option<Bar>],
+        bars: &Bars,
     ) -> Result<Device, PciError> {
         let Found { function, pin } = *found;
         let mut device = Device { function, pin, bars: Default::default() };
-        let above = self.bridges.iter().rfind(|bridge| bridge.leads_to(function.address().bus));
-        let may_be_put = !host.is_set_up && above.is_none_or(|bridge| bridge.is_ours);
         for bar in bars.iter().flatten() {
-            let seen = match host.seen(bar.start, bar.size) {
+            let seen = match self.kept(host, &function, bar) {
                 Some(seen) => seen,
-                None if !may_be_put => return Err(PciError::NotSetUp),
                 None => self.put(host, room, &function, bar)?,
             };
             if let Some(place) = device.bars.get_mut(usize::from(bar.index)) {
@@ -83,6 +107,21 @@ impl Walked {
         Ok(device)
     }
 
+    /// The same for what the bridges on a bus have themselves, which is of no use here, and answers all
+    /// the same once a bridge passes anything on.
+    fn settle_bridges(&self, host: &HostBridge, room: &mut Room, bus: u8) {
+        let bridges = self.bridges.iter().map(|bridge| bridge.function);
+        for function in bridges.filter(|function| !host.is_set_up && function.is_on(bus)) {
+            for bar in function.bars().iter().flatten() {
+                let is_kept = self.kept(host, &function, bar).is_some();
+                if !is_kept && self.put(host, room, &function, bar).is_err() {
+                    // Nothing is ever given out there.
+                    function.put(bar, 0);
+                }
+            }
+        }
+    }
+
     fn put(
         &self,
         host: &HostBridge,
@@ -90,80 +129,15 @@ impl Walked {
         function: &Function,
         bar: &Bar,
     ) -> Result<PhysicalRange, PciError> {
+        // What a bridge passes on that was found so is full, or not known to be free.
+        if host.is_set_up || self.above(function).any(|bridge| !bridge.is_ours) {
+            return Err(PciError::NotSetUp);
+        }
         let none = PciError::NoRoom(bar.index, bar.size);
-        let bus = function.address().bus;
-        let start = room.give(bar, bus, bus != host.first_bus).ok_or(none)?;
+        let outermost = self.above(function).next();
+        let start = room.give(bar, function.address().bus, outermost).ok_or(none)?;
         function.command(0, command::DECODE);
         function.put(bar, start);
         host.seen(start, bar.size).ok_or(none)
-    }
-}
-
-/// What was given out.
-struct Given {
-    bus: u8,
-    start: u64,
-    end: u64,
-}
-
-impl Given {
-    /// The granules from the first to the last of several.
-    fn join(span: Option<(u64, u64)>, given: &Self) -> Option<(u64, u64)> {
-        let (start, end) = span.unwrap_or((u64::MAX, 0));
-        let last = given.end.checked_next_multiple_of(GRANULE)?;
-        Some((start.min(given.start / GRANULE * GRANULE), end.max(last)))
-    }
-}
-
-/// What is left of the host bridge's memory.
-struct Room {
-    /// Where each window's free part begins on the bus, and where it ends.
-    free: Vec<(u64, u64), WINDOWS>,
-    /// The bus that memory was last given to.
-    bus: Option<u8>,
-    given: Vec<Given, { FUNCTIONS * super::bars::BARS }>,
-}
-
-impl Room {
-    fn of(host: &HostBridge) -> Self {
-        // Nothing is at 0: to a function it says that it is nowhere.
-        let free = host.windows.iter().map(|window| (window.bus.max(GRANULE), window.end()));
-        Self { free: free.collect(), bus: None, given: Vec::new() }
-    }
-
-    /// Spares what is taken, from start to end, and all below it.
-    fn keep(&mut self, start: u64, end: u64) {
-        for (next, last) in &mut self.free {
-            if start < end && start < *last && end > *next {
-                *next = end.min(*last);
-            }
-        }
-    }
-
-    /// Finds memory for a register. Below 4 GiB first, where everything can be.
-    fn give(&mut self, bar: &Bar, bus: u8, is_behind_a_bridge: bool) -> Option<u64> {
-        if self.bus.replace(bus).is_some_and(|last| last != bus) {
-            for (next, end) in &mut self.free {
-                *next = next.checked_next_multiple_of(GRANULE).unwrap_or(*end);
-            }
-        }
-        // The last one of a bridge must be whole, or its neighbour would be passed on as well.
-        let align = if is_behind_a_bridge { GRANULE } else { 1 };
-        let can_be_high = bar.is_wide && (bar.is_prefetchable || !is_behind_a_bridge);
-        let mut places = self.free.iter_mut().filter_map(|(next, end)| {
-            let start = next.checked_next_multiple_of(bar.size)?;
-            let last = start.checked_add(bar.size)?;
-            let whole = last.checked_next_multiple_of(align)?;
-            (whole <= *end && (can_be_high || last <= FOUR_GIB)).then_some((start, last, next))
-        });
-        let first = places.next()?;
-        let (start, end, next) = match first.0 < FOUR_GIB {
-            true => first,
-            false => places.find(|place| place.0 < FOUR_GIB).unwrap_or(first),
-        };
-        *next = end;
-        // There is room for all registers of all functions.
-        let _ = self.given.push(Given { bus, start, end });
-        Some(start)
     }
 }

@@ -39,6 +39,7 @@ pub(super) const MANY_FUNCTIONS: u8 = 1 << 7;
 
 /// The kinds of capabilities (section 6.7, appendix H) that are looked for.
 pub(super) mod capability {
+    pub(in crate::pci) const FEW_MESSAGES: u8 = 0x05;
     pub(in crate::pci) const EXPRESS: u8 = 0x10;
     pub(in crate::pci) const MESSAGES: u8 = 0x11;
 }

@@ -31,26 +31,21 @@ pub struct Found {
 /// What was found behind a host bridge.
 #[derive(Debug, Default)]
 pub struct Walked {
-    /// Functions that are virtio devices: those of a bus, and of all behind it, stand together.
+    /// Functions that are virtio devices: those of a bus, then those behind its bridges.
     pub found: Vec<Found, FUNCTIONS>,
     /// What nobody drives here, by maker and device, bridges apart.
     pub others: Vec<(Address, u16, u16), COMPLAINTS>,
     /// What is wrong with which function.
     pub complaints: Vec<(Address, PciError), COMPLAINTS>,
+    /// Each before those behind it.
     pub(super) bridges: Vec<Bridge, BRIDGES>,
-    /// The highest bus number in use.
-    pub(super) last_bus: u8,
 }
 
-/// Looks for functions behind a host bridge, and numbers the buses that have no number yet.
+/// Looks for functions behind a host bridge, ends what firmware had them do, and numbers the buses that
+/// have no number yet.
 pub fn walk(host: &HostBridge, map: &mut Map<'_>) -> Walked {
-    let mut walk = Walk {
-        host,
-        map,
-        walked: Walked { last_bus: host.first_bus, ..Walked::default() },
-        way: Vec::new(),
-    };
-    walk.bus(host.first_bus, DEVICES, host.last_bus);
+    let mut walk = Walk { host, map, walked: Walked::default(), way: Vec::new() };
+    let _ = walk.bus(host.first_bus, DEVICES, host.last_bus, Numbers::Kept);
     walk.walked
 }
 
@@ -62,23 +57,40 @@ struct Walk<'h, 'm, 'w> {
     way: Vec<Address, BRIDGES>,
 }
 
+/// What becomes of the numbers that the bridges on a bus were found with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    /// They stay, if they can be.
+    Kept,
+    /// The bus itself has a new one, so theirs mean nothing.
+    New,
+}
+
+/// The bridges on a bus.
+type OnBus = Vec<Function, BRIDGES>;
+
 impl Walk<'_, '_, '_> {
-    /// Looks at a bus, behind which none is numbered higher than `end`.
-    fn bus(&mut self, bus: u8, devices: u8, end: u8) {
+    /// Looks at a bus, behind which none is numbered higher than `end`: at its devices, then at what is
+    /// behind its bridges. Gives the last number that is in use there.
+    fn bus(&mut self, bus: u8, devices: u8, end: u8, numbers: Numbers) -> u8 {
         let above = self.way.last().copied();
         let whole = Address { bus, device: 0, function: 0 };
         let window = match self.host.bus(bus, devices) {
             Ok(range) => (self.map)(range).ok_or(PciError::Unmapped),
             Err(error) => Err(error),
         };
+        let mut bridges = OnBus::new();
         match window {
-            Ok(window) => (0..devices).for_each(|device| self.device(window, bus, device, end)),
+            Ok(window) => {
+                (0..devices).for_each(|device| self.device(window, bus, device, &mut bridges));
+            }
             Err(error) => self.walked.complain(above.unwrap_or(whole), error),
         }
+        self.behind(&bridges, bus, end, numbers)
     }
 
     /// Looks at a device: at its first function, and at the others if that says that there are some.
-    fn device(&mut self, window: Window, bus: u8, device: u8, end: u8) {
+    fn device(&mut self, window: Window, bus: u8, device: u8, bridges: &mut OnBus) {
         let mut has_more = true;
         for function in 0..DEVICE_FUNCTIONS {
             if !has_more {
@@ -92,58 +104,110 @@ impl Walk<'_, '_, '_> {
                 Some(found) => {
                     let (layout, many) = found.header();
                     has_more = function > 0 || many;
-                    self.function(found, layout, end);
+                    self.function(found, layout, bridges);
                 }
                 None => has_more = function > 0,
             }
         }
     }
 
-    fn function(&mut self, function: Function, layout: u8, end: u8) {
+    fn function(&mut self, function: Function, layout: u8, bridges: &mut OnBus) {
         let address = function.address();
+        if layout == BRIDGE {
+            if bridges.push(function).is_err() {
+                self.refuse(&function, PciError::TooMany);
+            }
+            return;
+        }
         let (vendor, device) = (function.vendor_id(), function.device_id());
-        match layout {
-            BRIDGE => {
-                if let Err(error) = self.bridge(function, end) {
-                    self.walked.complain(address, error);
-                }
+        if layout == 0 && is_virtio(vendor, device) {
+            function.silence();
+            let found = Found { function, pin: self.pin(&function) };
+            if self.walked.found.push(found).is_err() {
+                self.turn_off(&function);
+                self.walked.complain(address, PciError::TooMany);
             }
-            0 if is_virtio(vendor, device) => {
-                let found = Found { function, pin: self.pin(&function) };
-                if self.walked.found.push(found).is_err() {
-                    self.walked.complain(address, PciError::TooMany);
-                }
-            }
-            _ if function.class() == BRIDGES_CLASS => {}
+        } else if function.class() != BRIDGES_CLASS {
+            self.turn_off(&function);
             // There is no room for more than would be read.
-            _ => drop(self.walked.others.push((address, vendor, device))),
+            let _ = self.walked.others.push((address, vendor, device));
         }
     }
 
-    /// Goes through a bridge.
-    fn bridge(&mut self, function: Function, end: u8) -> Result<(), PciError> {
-        let taken = self.walked.last_bus;
-        let bridge = match Bridge::found(function, taken, end) {
-            Some(bridge) => bridge,
-            None if self.host.is_set_up => return Err(PciError::NotSetUp),
-            None => {
-                let number = taken.checked_add(1).filter(|number| *number <= end);
-                let number = number.ok_or(PciError::NoBus)?;
-                Bridge::number(function, number, end).ok_or(PciError::NumbersLost)?
+    /// Turns a function off that nobody drives, and with it its memory, so that this can be given to
+    /// others: where nothing is given out it may stay.
+    fn turn_off(&self, function: &Function) {
+        if self.host.is_set_up { function.silence() } else { function.turn_off() }
+    }
+
+    /// Goes through the bridges on a bus: first through those whose numbers stay, as the others get those
+    /// that are left. Gives the last number in use.
+    fn behind(&mut self, bridges: &OnBus, bus: u8, end: u8, numbers: Numbers) -> u8 {
+        let (mut kept, mut unnumbered) = (Vec::<Bridge, BRIDGES>::new(), OnBus::new());
+        for function in bridges {
+            let found = Bridge::found(*function, end)
+                .filter(|found| numbers == Numbers::Kept && !kept.iter().any(|k| k.meets(found)));
+            // There is room for all of a bus.
+            match found {
+                Some(bridge) => drop(kept.push(bridge)),
+                None if self.host.is_set_up => {
+                    self.walked.complain(function.address(), PciError::NotSetUp);
+                }
+                None => {
+                    // It would answer for buses that are not behind it.
+                    Bridge::close(function);
+                    let _ = unnumbered.push(*function);
+                }
             }
-        };
+        }
+        let mut taken = bus;
+        for bridge in &kept {
+            taken = taken.max(bridge.subordinate);
+            if let Err(error) = self.through(*bridge) {
+                self.refuse(&bridge.function, error);
+            }
+        }
+        for function in &unnumbered {
+            match self.number(*function, taken, end) {
+                Ok(last) => taken = last,
+                Err(error) => self.refuse(function, error),
+            }
+        }
+        taken
+    }
+
+    /// Numbers what is behind a bridge, from the number after `taken` on. Gives the last one.
+    fn number(&mut self, function: Function, taken: u8, end: u8) -> Result<u8, PciError> {
+        if self.walked.bridges.is_full() {
+            return Err(PciError::TooMany); // before it is told any number
+        }
+        let number = taken.checked_add(1).filter(|number| *number <= end);
+        let number = number.ok_or(PciError::NoBus)?;
+        let bridge = Bridge::number(function, number, end).ok_or(PciError::NumbersLost)?;
+        self.through(bridge)
+    }
+
+    /// Goes through a bridge. Gives the last number in use behind it.
+    fn through(&mut self, bridge: Bridge) -> Result<u8, PciError> {
         let at = self.walked.bridges.len();
         self.walked.bridges.push(bridge).map_err(|_| PciError::TooMany)?;
-        self.way.push(function.address()).map_err(|_| PciError::TooMany)?;
-        self.walked.last_bus = bridge.secondary;
-        self.bus(bridge.secondary, bridge.devices(), bridge.subordinate);
+        // There is room for as many as were gone through.
+        let _ = self.way.push(bridge.function.address());
+        let numbers = if bridge.is_ours { Numbers::New } else { Numbers::Kept };
+        let last = self.bus(bridge.secondary, bridge.devices(), bridge.subordinate, numbers);
         let _ = self.way.pop();
-        let last = self.walked.last_bus;
-        match self.walked.bridges.get_mut(at) {
-            Some(bridge) if bridge.is_ours => bridge.end_at(last),
-            _ => self.walked.last_bus = bridge.subordinate,
+        if let Some(bridge) = self.walked.bridges.get_mut(at).filter(|bridge| bridge.is_ours) {
+            bridge.end_at(last);
         }
-        Ok(())
+        Ok(last)
+    }
+
+    /// Leaves out what is behind a bridge.
+    fn refuse(&mut self, function: &Function, error: PciError) {
+        if !self.host.is_set_up {
+            Bridge::close(function);
+        }
+        self.walked.complain(function.address(), error);
     }
 
     /// Where a function's pin leads to on the root bus.

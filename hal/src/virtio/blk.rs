@@ -16,7 +16,9 @@ use self::now::Scratch;
 pub use self::operation::{BlockError, Completion, NowError, Operation};
 use self::records::Records;
 use super::queue::{Lengths, Queue, Tables};
-use super::{Config, DeviceError, DeviceId, Features, InterruptPort, Live, ProbeError, Transport};
+use super::{
+    Config, DeviceError, DeviceId, Fault, Features, InterruptPort, Live, ProbeError, Transport,
+};
 use crate::dma::{DmaBuffers, DmaPool};
 
 /// How many buffers there are, and requests at a time.
@@ -104,6 +106,11 @@ impl Blk {
         self.finished = 0;
         self.scratch.take_back();
         Ok(())
+    }
+
+    /// Resets the disk, for good: it does nothing any more. Nobody may be waiting for it.
+    pub fn leave(mut self) {
+        let _broken = self.live.fail(Fault::NotRestarted);
     }
 
     /// Lets what is under way finish, by polling, for as long as `patience` says so: it is asked

@@ -9,7 +9,7 @@ use super::registers::{DEVICE_ID, MAGIC, MAGIC_VALUE, VERSION};
 use super::{ProbeError, Setup, registers};
 use crate::attempt::{Absent, is_nobodys};
 use crate::mmio::Window;
-use crate::pci;
+use crate::pci::{self, BusMaster};
 
 /// What kind of device it is (virtio 1.2, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ impl fmt::Display for DeviceId {
 pub struct Transport {
     port: Port,
     id: DeviceId,
+    /// What lets it reach memory, where that is not so to begin with.
+    master: Option<BusMaster>,
 }
 
 impl Transport {
@@ -72,19 +74,20 @@ impl Transport {
             2 => Interface::Modern,
             _ => return Err(ProbeError::UnknownVersion(version)),
         };
-        Ok(Some(Self { port: Port::Mapped(Mapped { window, interface }), id }))
+        let port = Port::Mapped(Mapped { window, interface });
+        Ok(Some(Self { port, id, master: None }))
     }
 
     /// Finds the registers of a virtio device on a PCI function, its modern interface, and has `map`
-    /// map them. Nothing of them is touched. It interrupts by its pin unless
+    /// map them. One of them is looked at, nothing is written. It interrupts by its pin unless
     /// [`use_messages`](Self::use_messages) says otherwise.
     ///
     /// # Errors
     /// [`ProbeError::LegacyOnly`], [`ProbeError::NoCapability`], [`ProbeError::BadCapability`],
-    /// [`ProbeError::Pci`].
+    /// [`ProbeError::Pci`]; [`ProbeError::Absent`].
     pub fn open_pci(device: &pci::Device, map: &mut pci::Map<'_>) -> Result<Self, ProbeError> {
-        let (id, registers) = Pci::find(device, map)?;
-        Ok(Self { port: Port::Pci(registers), id })
+        let (id, registers, master) = Pci::find(device, map)?;
+        Ok(Self { port: Port::Pci(registers), id, master: Some(master) })
     }
 
     /// Has a device on a PCI function interrupt by these messages of its table, which is set up. In a
@@ -107,7 +110,8 @@ impl Transport {
         self.port.is_legacy()
     }
 
-    /// Takes the device over: reset, ACKNOWLEDGE, DRIVER (section 3.1.1).
+    /// Takes the device over: reset, ACKNOWLEDGE, DRIVER (section 3.1.1). Only then may one on a PCI
+    /// function reach memory: before its reset it may still have queues of firmware's.
     ///
     /// # Errors
     /// [`ProbeError::WrongDevice`], with the device untouched; [`ProbeError::ResetTimeout`].
@@ -115,6 +119,10 @@ impl Transport {
         if self.id != id {
             return Err(ProbeError::WrongDevice(self.id));
         }
-        Setup::new(self.port)
+        let setup = Setup::new(self.port)?;
+        if let Some(master) = self.master {
+            master.allow();
+        }
+        Ok(setup)
     }
 }

@@ -69,11 +69,23 @@ fn taken_over_all_lines_are_masked_and_the_counter_runs() {
     for register in [0x1c, 0x20, 0x24] {
         assert_eq!(get(&peripherals, register), u32::MAX);
     }
+    let masked = [(0x50 + 8, 0), (0x18, u32::MAX), (0x30, 0), (0x34, 0)];
+    for (register, value) in masked {
+        assert!(bus::lock(&local).written.contains(&(register, value)), "{register:#x}");
+    }
     set(&local, SOURCE, u32::MAX);
     [0x00, 0x04, 0x08].into_iter().for_each(|register| set(&peripherals, register, u32::MAX));
     assert_eq!(controllers.pending(), None, "nobody has asked for any");
     assert!(controllers.enable(Line::Local(3)));
     assert_eq!((controllers.pending(), get(&local, TIMERS)), (Some(Line::Local(3)), 1 << 3));
+}
+
+/// Nobody here could quiet the peripherals: their line goes to a core that does not listen.
+#[test]
+fn peripherals_that_nobody_drives_interrupt_another_core() {
+    let local = words(&[]);
+    let _taken = Bcm2836::take_over(bus::place(&local, 0x100), None, 3).expect("it is there");
+    assert_eq!(get(&local, 0x0c), 0);
 }
 
 /// Firmware has: its choice is left alone.

@@ -7,6 +7,7 @@ use elone_hal::fake::{bus, cadence};
 use elone_hal::uart::Received::Byte;
 use elone_hal::uart::{Cadence, Uart};
 
+#[expect(clippy::unwrap_used, reason = "only for tests")]
 fn port(port: cadence::Cadence) -> (Arc<Mutex<cadence::Cadence>>, Uart) {
     let port = Arc::new(Mutex::new(port));
     let uart = Uart::Cadence(Cadence::find(bus::place(&port, 0x1000)).unwrap());

@@ -12,6 +12,7 @@ mod memory;
 mod net;
 mod now;
 mod pci;
+mod pci_firmware;
 mod pci_hostile;
 mod queue;
 mod random;

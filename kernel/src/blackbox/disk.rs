@@ -25,18 +25,28 @@ const PATIENCE: u64 = 2;
 static DISK: Once<Mutex<Blk>> = Once::new();
 static LINE: Once<(Interrupt, Source)> = Once::new();
 
+/// What became of a disk.
+#[expect(clippy::large_enum_variant, reason = "a driver is passed on, at once")]
+pub(crate) enum Kept {
+    /// The kernel has it.
+    Yes,
+    /// It is a black box, but not one for here. It was reset, so nobody has to listen to it.
+    LeftAlone,
+    /// It is no black box: the application may have it.
+    No(Blk),
+}
+
 /// Keeps a disk for the kernel if it was set aside as a black box; else gives it back.
-#[expect(clippy::result_large_err, reason = "a driver is passed on, not an error")]
-pub(crate) fn keep(mut blk: Blk, interrupt: Option<Interrupt>) -> Result<(), Blk> {
+pub(crate) fn keep(mut blk: Blk, interrupt: Option<Interrupt>) -> Kept {
     if blk.sectors() != SECTORS {
-        return Err(blk);
+        return Kept::No(blk);
     }
     let mut sector = [0; SECTOR as usize];
     if let Err(error) = blk.read_now(0, &mut sector, patience()) {
         log::warn!("a disk that may be a black box cannot be read: {error}");
-        return Err(blk);
+        return Kept::No(blk);
     }
-    let Some(version) = sector.strip_prefix(SIGNATURE) else { return Err(blk) };
+    let Some(version) = sector.strip_prefix(SIGNATURE) else { return Kept::No(blk) };
     if !version.starts_with(VERSION) {
         log::warn!("black box: the disk's layout is not known here; it is left alone");
     } else if DISK.get().is_some() {
@@ -46,8 +56,10 @@ pub(crate) fn keep(mut blk: Blk, interrupt: Option<Interrupt>) -> Result<(), Blk
             LINE.call_once(|| (interrupt, Source::Device(blk.interrupt_port(), Events::NONE)));
         }
         DISK.call_once(|| Mutex::new(blk));
+        return Kept::Yes;
     }
-    Ok(())
+    blk.leave();
+    Kept::LeftAlone
 }
 
 /// The disk's line. It may be another device's too, which an interrupt that nobody takes back would

@@ -14,6 +14,7 @@ use elone_gate::abi::Answer;
 use elone_gate::handover::{self, Again};
 use elone_gate::package::{Access, Package};
 use elone_gate::{Error, Level, MemoryRanges};
+use elone_hal::address::call_before;
 use elone_hal::arch::exception::Frame;
 use elone_hal::arch::tables::Mapper;
 use elone_hal::arch::user::{self, Reason};
@@ -187,7 +188,8 @@ impl Application {
         let (elr, [.., mut record, link]) = (self.frame.elr, self.frame.x);
         let mut trace = Vec::new();
         let _room = trace.push(elr);
-        if !is_text(elr) && is_text(link) {
+        let is_caller = |address| is_text(call_before(address));
+        if !is_text(elr) && is_caller(link) {
             let _room = trace.push(link); // a call into nowhere has no record of its own
         }
         while let Ok(found) = self.layout.regions().record(record) {
@@ -197,7 +199,7 @@ impl Application {
                 let word = words.get(at..at + 8).and_then(|word| word.try_into().ok());
                 u64::from_le_bytes(word.unwrap_or_default())
             });
-            if !is_text(caller) || trace.push(caller).is_err() || next <= record {
+            if !is_caller(caller) || trace.push(caller).is_err() || next <= record {
                 break;
             }
             record = next;

@@ -4,7 +4,7 @@
 use elone_hal::address::PhysicalRange;
 use elone_hal::mmio::Window;
 use elone_hal::pci::{self, Address, Device as Card};
-use elone_hal::virtio::{DeviceId, Transport, Vectors};
+use elone_hal::virtio::{DeviceId, ProbeError, Transport, Vectors};
 
 use super::{Devices, Heard, Place, SlotError, Wiring};
 use crate::machine::{Machine, PciHost};
@@ -14,7 +14,9 @@ use crate::messages::{Messages, Requester};
 /// How many messages a device has: one of its queues, one of its configuration.
 const MESSAGES: u16 = 2;
 
-/// Finds everything behind all host bridges.
+/// Finds everything behind all host bridges. The lists that takes are large, and not to lie on the stack
+/// for the rest of the boot.
+#[inline(never)]
 pub(super) fn probe(
     machine: &Machine,
     messages: &mut Messages<'_>,
@@ -36,6 +38,7 @@ pub(super) fn probe(
             let at = place(card.function.address());
             let mut plugged = Plugged { machine, host, number, at, card };
             if let Err(error) = plugged.probe(messages, memory, devices) {
+                card.function.turn_off();
                 log::warn!("{at}: {error}");
             }
         }
@@ -72,10 +75,21 @@ impl Plugged<'_, '_> {
             }
             _ => Wiring::Line(None),
         };
-        let heard = devices.adopt(at, transport, wiring, memory)?;
+        let (wiring, heard) = match devices.adopt(at, transport, wiring, memory) {
+            // What it said of its table is not so: it still has its line.
+            Err(SlotError::Probe(error @ ProbeError::NoVector)) => {
+                log::warn!("{at}: no messages from it: {error}");
+                self.card.function.stop_messages();
+                let again = Transport::open_pci(self.card, &mut |range| map(memory, range))?;
+                (self.by_pin(), devices.adopt(at, again, self.by_pin(), memory)?)
+            }
+            result => (wiring, result?),
+        };
         match wiring {
-            Wiring::Messages { queues, .. } => log::debug!("{at}: {id}: by message, {queues:?}"),
-            Wiring::Line(Some(line)) => log::debug!("{at}: {id}: by line, {line:?}"),
+            Wiring::Messages { queues, .. } => {
+                log::debug!("{at}: {id}: by message, {:?}", queues.line)
+            }
+            Wiring::Line(Some(line)) => log::debug!("{at}: {id}: by line, {:?}", line.line),
             Wiring::Line(None) => log::debug!("{at}: {id}: without interrupts"),
         }
         // Others may share the line: one that nobody takes back would hold it up for good.

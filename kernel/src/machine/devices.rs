@@ -15,20 +15,16 @@ use super::pci::PciNode;
 use super::survey::Survey;
 use super::timer::TimerWiring;
 use super::tree::{Node, name_of};
-use super::{Conduit, GpioController, Machine, Problem, Reservation, Rtc, UartModel, VirtioSlot};
+use super::{Conduit, GpioController, Machine, Problem, Reservation, Rtc, VirtioSlot, uart};
 
 /// What a node is to us.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     Virtio,
-    Pl011,
-    SbsaUart,
-    Ns16550,
+    Uart(uart::Kind),
     GicV2,
     GicV3,
     Broadcom(Block),
-    Bcm2835AuxUart,
-    Cadence,
     Its,
     V2m,
     Timer,
@@ -48,9 +44,9 @@ impl Role {
     pub(super) fn of(compatible: Value) -> Option<Self> {
         compatible.strings().find_map(|name| match core::str::from_utf8(name).unwrap_or_default() {
             "virtio,mmio" => Some(Self::Virtio),
-            "arm,pl011" => Some(Self::Pl011),
-            "arm,sbsa-uart" => Some(Self::SbsaUart),
-            "ns16550a" | "ns16550" | "snps,dw-apb-uart" => Some(Self::Ns16550),
+            "arm,pl011" => Some(Self::Uart(uart::Kind::Pl011)),
+            "arm,sbsa-uart" => Some(Self::Uart(uart::Kind::Sbsa)),
+            "ns16550a" | "ns16550" | "snps,dw-apb-uart" => Some(Self::Uart(uart::Kind::Ns16550)),
             "arm,gic-400" | "arm,gic-v2" => Some(Self::GicV2),
             "arm,cortex-a15-gic" | "arm,cortex-a9-gic" => Some(Self::GicV2),
             "arm,cortex-a7-gic" | "arm,cortex-a5-gic" => Some(Self::GicV2),
@@ -59,8 +55,10 @@ impl Role {
             "arm,gic-v2m-frame" => Some(Self::V2m),
             "brcm,bcm2836-l1-intc" => Some(Self::Broadcom(Block::LocalInterrupts)),
             "brcm,bcm2836-armctrl-ic" => Some(Self::Broadcom(Block::ArmControl)),
-            "brcm,bcm2835-aux-uart" => Some(Self::Bcm2835AuxUart),
-            "cdns,uart-r1p12" | "cdns,uart-r1p8" | "xlnx,xuartps" => Some(Self::Cadence),
+            "brcm,bcm2835-aux-uart" => Some(Self::Uart(uart::Kind::Bcm2835Aux)),
+            "cdns,uart-r1p12" | "cdns,uart-r1p8" | "xlnx,xuartps" => {
+                Some(Self::Uart(uart::Kind::Cadence))
+            }
             "brcm,bcm2835-aux" => Some(Self::Broadcom(Block::Aux)),
             "brcm,bcm2835-pm" | "brcm,bcm2835-pm-wdt" => {
                 Some(Self::Broadcom(Block::PowerManagement))
@@ -100,15 +98,8 @@ impl<'t> Survey<'_, 't> {
                 let slot = Slot { node, registers: Buses::next(registers)?, wiring, dma_coherent };
                 self.slots.push(slot).map_err(|_| Problem::NoRoom)?;
             }
-            Role::Pl011 | Role::SbsaUart | Role::Ns16550 | Role::Bcm2835AuxUart | Role::Cadence => {
-                let model = match role {
-                    Role::Ns16550 => ns16550(properties)?,
-                    Role::SbsaUart => UartModel::Sbsa,
-                    Role::Bcm2835AuxUart => UartModel::Bcm2835Aux,
-                    Role::Cadence => UartModel::Cadence,
-                    _ => UartModel::Pl011,
-                };
-                let registers = Buses::next(registers)?;
+            Role::Uart(kind) => {
+                let (model, registers) = (kind.model(properties)?, Buses::next(registers)?);
                 self.consoles.add(model, registers, wiring, self.buses.path())?;
             }
             Role::GicV2 => self.controller = Some(gic::v2(registers, properties)?),
@@ -139,9 +130,7 @@ impl<'t> Survey<'_, 't> {
             }
             Role::Notice(notice) => {
                 let memory = Buses::next(registers)?;
-                // In RAM or not, it is not ours to use.
-                let reservation = Reservation { range: memory, no_map: false };
-                self.machine.reservations.push(reservation).map_err(|_| Problem::NoRoom)?;
+                set_aside(self.machine, memory)?;
                 self.notices.add(notice, node, memory, wiring)?;
             }
             Role::Xen => self.machine.is_xen = true,
@@ -154,9 +143,7 @@ impl<'t> Survey<'_, 't> {
     fn has_room_for(&self, role: Role) -> Result<(), Problem> {
         let (taken, problem) = match role {
             Role::Virtio => (self.slots.is_full(), Problem::NoRoom),
-            Role::Pl011 | Role::SbsaUart | Role::Ns16550 | Role::Bcm2835AuxUart | Role::Cadence => {
-                (self.consoles.is_full(), Problem::NoRoom)
-            }
+            Role::Uart(_) => (self.consoles.is_full(), Problem::NoRoom),
             Role::Broadcom(Block::ArmControl) => (self.behind.is_some(), Problem::Second),
             Role::Broadcom(Block::Aux) => (self.machine.aux.is_some(), Problem::Second),
             Role::Broadcom(Block::PowerManagement) => {
@@ -192,17 +179,10 @@ pub(super) fn add_gpio(
     machine.gpios.push(gpio).map_err(|_| Problem::NoRoom)
 }
 
-/// A 16550's layout (dt-schema, `8250.yaml`): bytes, one after the other, unless it says otherwise.
-fn ns16550(properties: &Properties) -> Result<UartModel, Problem> {
-    let byte = |value: Option<Value>, default| match value {
-        Some(value) => value.cell().and_then(|cell| u8::try_from(cell).ok()),
-        None => Some(default),
-    };
-    let register_shift = byte(properties.reg_shift, 0).filter(|shift| *shift <= 3);
-    let register_shift = register_shift.ok_or(Problem::BadProperty("reg-shift"))?;
-    let access_width = byte(properties.reg_io_width, 1).filter(|width| matches!(width, 1 | 2 | 4));
-    let access_width = access_width.ok_or(Problem::BadProperty("reg-io-width"))?;
-    Ok(UartModel::Ns16550 { register_shift, access_width })
+/// Notes memory that, in RAM or not, is not ours to use.
+fn set_aside(machine: &mut Machine, range: PhysicalRange) -> Result<(), Problem> {
+    let reservation = Reservation { range, no_map: false };
+    machine.reservations.push(reservation).map_err(|_| Problem::NoRoom)
 }
 
 /// Where PSCI listens (Linux binding `psci.yaml`).

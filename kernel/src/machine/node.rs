@@ -108,6 +108,7 @@ properties! {
     reg_shift = "reg-shift",
     reg_io_width = "reg-io-width",
     ranges = "ranges",
+    dma_ranges = "dma-ranges",
     no_map = "no-map",
     dma_coherent = "dma-coherent",
     dma_noncoherent = "dma-noncoherent",

@@ -78,6 +78,9 @@ pub(super) struct PciNode<'t> {
     node: Node<'t>,
     host: PciHost,
     routes: Option<Value<'t>>,
+    /// Where its functions see memory, and how many cells an address above it has.
+    seen: Option<Value<'t>>,
+    parent_cells: Option<u32>,
 }
 
 /// All of them, in the tree's order.
@@ -119,12 +122,16 @@ impl<'t> PciNode<'t> {
         let mask = mask(properties.interrupt_map_mask)?;
         let dma_coherent = buses.dma_coherent();
         let host = PciHost { bridge, dma_coherent, mask, messages, message_mask };
-        Ok(Self { node, host, routes: properties.interrupt_map })
+        let (routes, seen) = (properties.interrupt_map, properties.dma_ranges);
+        Ok(Self { node, host, routes, seen, parent_cells: buses.parent_address_cells() })
     }
 
     /// Gives it to `machine`. What of its interrupts cannot be understood is told; devices whose pins
     /// lead nowhere can be used all the same.
     pub(super) fn resolve(&self, controller: &Controller, machine: &mut Machine) {
+        if !machine.ram.iter().all(|bank| self.sees(bank)) {
+            return machine.warn(name_of(&self.node), Problem::BadProperty("dma-ranges"));
+        }
         let mut host = self.host.clone();
         host.bridge.is_set_up = machine.pci_is_set_up;
         let number = machine.pci.len();
@@ -134,6 +141,35 @@ impl<'t> PciNode<'t> {
         if let Err(problem) = self.route(number, controller, machine) {
             machine.warn(name_of(&self.node), problem);
         }
+    }
+
+    /// Whether functions have this memory at the addresses that the processor has it at: so it is
+    /// without `dma-ranges`, and with an empty one. They are told the processor's.
+    fn sees(&self, bank: &PhysicalRange) -> bool {
+        /// In no more parts than this.
+        const PARTS: usize = 8;
+        let Some(ranges) = self.seen.filter(|ranges| !ranges.0.is_empty()) else { return true };
+        // The end of what is seen from here on.
+        let seen_from = |at: u64| {
+            let mut cells = ranges.cells();
+            let mut entries = core::iter::from_fn(|| {
+                let (_kind, bus) = (cells.next()?, cells.number(2)?);
+                Some((bus, cells.number(self.parent_cells?)?, cells.number(2)?))
+            });
+            entries.find_map(|(bus, memory, size)| {
+                let end = memory.saturating_add(size);
+                (bus == memory && memory <= at && at < end).then_some(end)
+            })
+        };
+        let mut at = bank.start().0;
+        for _ in 0..PARTS {
+            if at >= bank.end().0 {
+                return true;
+            }
+            let Some(end) = seen_from(at) else { return false };
+            at = end;
+        }
+        at >= bank.end().0
     }
 
     /// Reads the interrupt map: a function's address, its pin, a controller, an address there (which is
@@ -203,7 +239,7 @@ fn memory<'t>(
     const KIND: u32 = 3 << 24;
     let parent_cells = buses.parent_address_cells();
     let mut cells = properties.ranges.map(Value::cells).unwrap_or_default();
-    let mut next = move || {
+    let next = move || {
         if cells.is_empty() {
             return None;
         }

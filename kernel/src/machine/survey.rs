@@ -36,7 +36,9 @@ pub(super) struct Survey<'m, 't> {
     root: Node<'t>,
 }
 
-/// Reads a tree into `machine`, of which nothing is known yet.
+/// Reads a tree into `machine`, of which nothing is known yet. What the walk notes is large: the frame
+/// it is in is not to become its caller's, who has the rest of the boot to do.
+#[inline(never)]
 pub(super) fn survey(tree: &Tree, machine: &mut Machine) -> Result<(), MachineError> {
     let root = tree.root()?;
     let properties = &mut Properties::default();

@@ -194,3 +194,13 @@ pub struct Button {
     #[serde(default)]
     pub properties: Properties,
 }
+
+/// Where a PCI bus would answer, if anything were plugged in.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EmptyBus {
+    /// Where its configuration space begins.
+    pub address: u64,
+    /// How many bytes it has.
+    pub size: u64,
+}

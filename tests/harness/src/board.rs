@@ -48,6 +48,8 @@ pub struct Board {
     pub tree: Option<TreeSource>,
     /// The device models to plug in.
     pub devices: Devices,
+    /// Settings that it always hands over, before others.
+    pub settings: Vec<String>,
     /// Further arguments for the emulator, as they are.
     pub arguments: Vec<String>,
 }
@@ -135,6 +137,8 @@ struct File {
     #[serde(default)]
     devices: Devices,
     #[serde(default)]
+    settings: Vec<String>,
+    #[serde(default)]
     arguments: Vec<String>,
     #[serde(default)]
     variant: BTreeMap<String, Variant>,
@@ -154,6 +158,8 @@ struct Variant {
     hand_over: Option<HandOver>,
     tree: Option<TreeSource>,
     devices: Option<Devices>,
+    #[serde(default)]
+    settings: Vec<String>,
     #[serde(default)]
     arguments: Vec<String>,
 }
@@ -251,6 +257,7 @@ impl Board {
             hand_over: file.hand_over,
             tree: file.tree,
             devices: file.devices,
+            settings: file.settings,
             arguments: file.arguments,
         };
         let variants = file.variant.into_iter().map(|(name, variant)| machine.with(&name, variant));
@@ -266,6 +273,9 @@ impl Board {
         let placed = self.load_address.is_some();
         let bios = self.hand_over == HandOver::Bios;
         ensure!(!(placed && bios), "{name}: `load-address` and `hand-over` exclude each other");
+        ensure!(self.memory > 0, "{name}: `memory` takes at least 1 (MiB)");
+        let handed = self.settings.is_empty() || self.has_loader();
+        ensure!(handed, "{name}: there is nobody to hand its `settings` over");
         let place = self.early.and_then(|early| early.device_tree);
         let reachable = self.tree.is_none() || self.has_loader() || place.is_some();
         let here = self.tree.is_none() || self.host.is_none();
@@ -291,6 +301,7 @@ impl Board {
             hand_over: variant.hand_over.unwrap_or(self.hand_over),
             tree: variant.tree.or_else(|| self.tree.clone()),
             devices: variant.devices.unwrap_or_else(|| self.devices.clone()),
+            settings: [self.settings.clone(), variant.settings].concat(),
             arguments: [self.arguments.clone(), variant.arguments].concat(),
         }
     }
@@ -351,6 +362,8 @@ mod tests {
             assert!(message.contains(mention), "{message}");
         };
         refused("cpu = \"max\"", "hand-over = \"bios\"", "m-odd: `load-address` and `hand-over`");
+        refused("cpu = \"max\"", "settings = [\"log=debug\"]", "m-odd: there is nobody");
+        refused("memory = 64", "memory = 0", "m: `memory` takes");
         // Nobody could say where it is.
         refused("cpu = \"max\"", "tree = \"a.dtb\"", "m-odd: a `tree`");
     }

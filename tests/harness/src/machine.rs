@@ -74,7 +74,7 @@ impl Machine {
             network: Network::User(Vec::new()),
             disks: Vec::new(),
             entropy: board.devices.entropy.clone(),
-            settings: Vec::new(),
+            settings: board.settings.clone(),
             resets: Resets::End,
             begin: Begin::AtOnce,
             arguments: Vec::new(),

@@ -88,10 +88,11 @@ impl Function {
 
     /// Which of its memory an address is in, and where.
     pub(super) fn answers(&self, address: u64) -> Option<(u8, u64)> {
-        if self.word(4) & 2 == 0 || self.is_bridge() {
+        if self.word(4) & 2 == 0 {
             return None;
         }
-        (0_u8..).zip(&self.memory).find_map(|(index, memory)| {
+        let count = if self.is_bridge() { 2 } else { 6 };
+        (0_u8..).zip(&self.memory).take(count).find_map(|(index, memory)| {
             let at = 0x10 + 4 * usize::from(index);
             let mut start = self.word(at) & !0xf | self.word(at + 2) << 16;
             if memory.kind & 4 != 0 {
@@ -112,7 +113,7 @@ impl Function {
     }
 
     pub(super) fn write(&mut self, offset: usize, width: Width, value: u32) {
-        let last = if self.is_bridge() { 0x10 } else { 0x28 };
+        let last = if self.is_bridge() { 0x18 } else { 0x28 };
         match offset {
             0x04 => assert_eq!(width, Width::Bits16, "the status would be cleared with it"),
             0x06 => panic!("nothing is to be written to the status"),

@@ -3,8 +3,9 @@
 
 use super::{Pci, QUEUES, common};
 use crate::address::PhysicalRange;
+use crate::attempt::Absent;
 use crate::mmio::Window;
-use crate::pci::{Device, Map, PciError};
+use crate::pci::{BusMaster, Device, Map, PciError};
 use crate::virtio::{DeviceId, ProbeError};
 use heapless::Vec;
 
@@ -37,11 +38,11 @@ const CONFIG: usize = 3;
 type Found = [Option<Result<PhysicalRange, PciError>>; KINDS.len()];
 
 impl Pci {
-    /// Finds the device's registers and has them mapped.
+    /// Finds the device's registers, has them mapped, and looks whether anybody answers there.
     pub(in crate::virtio) fn find(
         device: &Device,
         map: &mut Map<'_>,
-    ) -> Result<(DeviceId, Self), ProbeError> {
+    ) -> Result<(DeviceId, Self, BusMaster), ProbeError> {
         let id = id(device);
         let (found, multiplier) = read(device);
         if found.iter().all(Option::is_none) {
@@ -69,6 +70,11 @@ impl Pci {
         let (common, start) = see(registers)?;
         let length = usize::try_from(registers.length()).unwrap_or_default();
         let common = common.part(start, length).ok_or(PciError::Unmapped)?;
+        // A bridge on the way, or the device, may not keep what it was told of places. No device has all
+        // bits of its status set (section 2.1).
+        if common.attempt8(common::DEVICE_STATUS)? == u8::MAX {
+            return Err(Absent.into());
+        }
         let (window, start) = see(doorbells)?;
         let length = usize::try_from(doorbells.length()).unwrap_or_default();
         let found = Self {
@@ -83,7 +89,7 @@ impl Pci {
             doorbell: [0; QUEUES],
             vectors: None,
         };
-        Ok((id, found))
+        Ok((id, found, device.function.bus_master()))
     }
 }
 
@@ -142,10 +148,10 @@ impl Runs {
         let mut pages: Vec<PhysicalRange, { KINDS.len() }> = Vec::new();
         let all = regions.iter().filter(|region| !region.is_empty());
         for region in all.filter_map(PhysicalRange::outer_pages) {
+            let place = pages.iter().take_while(|other| other.start() <= region.start()).count();
             // There is room for all.
-            let _ = pages.push(region);
+            let _ = pages.insert(place, region);
         }
-        pages.sort_unstable_by_key(|region| region.start());
         let mut runs: Vec<PhysicalRange, { KINDS.len() }> = Vec::new();
         for region in pages {
             let end = region.end();

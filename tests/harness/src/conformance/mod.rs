@@ -220,7 +220,7 @@ fn attempt(subject: &mut impl Subject, item: Item, plugged: Plugged) -> Result<V
 
 /// Sends bytes and takes all of them back.
 fn echo(mut stream: TcpStream) -> Result<()> {
-    let sent: Vec<u8> = (0..ECHOED).map(|index| (index % 251) as u8).collect();
+    let sent: Vec<u8> = (0..251).cycle().take(ECHOED).collect();
     let mut writer = stream.try_clone()?;
     let mut received = Vec::new();
     std::thread::scope(|scope| -> Result<()> {
@@ -238,7 +238,8 @@ fn echo(mut stream: TcpStream) -> Result<()> {
 
 /// Whether every sector holds what the image wrote there (`pattern` in `conforms.rs`).
 fn holds_the_pattern(disk: &[u8]) -> bool {
-    let pattern = |sector: usize| (sector as u8).wrapping_mul(7).wrapping_add(1);
-    let bytes = disk.iter().enumerate();
-    disk.len() == SECTORS * 512 && bytes.into_iter().all(|(at, byte)| *byte == pattern(at / 512))
+    let patterns = (0..=u8::MAX).cycle().map(|sector| sector.wrapping_mul(7).wrapping_add(1));
+    let mut sectors = disk.chunks(512).zip(patterns);
+    disk.len() == SECTORS * 512
+        && sectors.all(|(sector, pattern)| sector.iter().all(|byte| *byte == pattern))
 }

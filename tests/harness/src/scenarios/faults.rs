@@ -162,7 +162,8 @@ fn a_machine_that_cannot_restart_says_so(context: &Context) -> Result<()> {
     ] {
         guest.wait_for(line, PATIENCE)?;
     }
-    ensure!(!guest.has_ended(Duration::from_millis(500)), "it ended: {}", guest.console());
+    let ending = guest.ending(PATIENCE)?;
+    ensure!(ending.shutdown == Shutdown::Halted && ending.status == Some(101), "{ending}");
     Ok(())
 }
 

@@ -177,7 +177,7 @@ fn devices_that_cannot_be_used_are_named(context: &Context) -> Result<()> {
     for device in [
         "virtio-rng-pci,disable-modern=on,disable-legacy=off,addr=8",
         "virtio-balloon-pci,addr=9",
-        "pci-testdev,addr=10",
+        "pci-testdev,addr=0xa",
     ] {
         machine = machine.argument("-device").argument(device);
     }

@@ -192,8 +192,7 @@ fn machine(context: &Context, name: &str) -> Result<Machine> {
 /// The same with the console on the other UART.
 fn on_the_pl011(context: &Context, name: &str) -> Result<Machine> {
     let board = Board::find(&context.boards, "raspi3b-pl011")?;
-    let machine = Machine::new(&board, &context.image(name)?).on(&context.hosts);
-    Ok(machine.setting("console=ttyAMA0"))
+    Ok(Machine::new(&board, &context.image(name)?).on(&context.hosts))
 }
 
 /// Leaves a file among this scenario's own.

@@ -225,8 +225,8 @@ fn without_psci_it_halts_and_says_so(context: &Context) -> Result<()> {
     guest.wait_for("Hello from", PATIENCE)?;
     guest.wait_for("exit status 0", PATIENCE)?;
     guest.wait_for("this machine cannot be powered off: halted", PATIENCE)?;
-    let ending = guest.stop()?;
-    ensure!(ending.shutdown == Shutdown::Stopped && ending.fault.is_none(), "{ending}");
+    let ending = guest.ending(PATIENCE)?;
+    ensure!(ending.shutdown == Shutdown::Halted && ending.fault.is_none(), "{ending}");
     Ok(())
 }
 

@@ -25,7 +25,7 @@ async fn main(platform: Platform) -> Result<(), &'static str> {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let number = (random >> 8) as usize;
         let size = 1 + number % [60, 60, 300, 2_000, 20_000][number / 7 % 5];
-        if blocks.len() < LIVE && number % 3 > 0 {
+        if blocks.len() < LIVE && !number.is_multiple_of(3) {
             blocks.push(filled(size, step.to_le_bytes()[0]));
             continue;
         }

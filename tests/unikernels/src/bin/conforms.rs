@@ -110,7 +110,9 @@ async fn echo(platform: &Platform) -> Result<&'static str, Error> {
 /// Says back, in capitals, a line that is typed.
 async fn read_a_line(platform: &Platform) -> Result<&'static str, Error> {
     let mut console = platform.console();
-    let (mut line, mut length) = ([0; 64], 0);
+    let mut line = [0; 64];
+    // From the first read on what is typed is kept; nobody types before the line below.
+    let mut length = calls::console_read(&mut line[..1]);
     info!("conforms: type a line");
     while length < line.len()
         && !line[..length].ends_with(b"\r")
