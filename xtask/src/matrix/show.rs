@@ -149,30 +149,50 @@ fn head() -> Vec<String> {
     columns.map(str::to_owned).collect()
 }
 
-/// The same as Markdown, where cells of a family that differ in nothing but the core are one line.
+/// A line of the table for the docs: cells that differ in nothing but mode and core.
+struct Line<'r> {
+    machine: &'r str,
+    modes: Vec<&'static str>,
+    marks: Vec<&'static str>,
+    proof: String,
+    cores: Vec<&'r str>,
+}
+
+/// The same as Markdown, with fewer lines.
 pub(super) fn markdown(records: &[Record]) -> String {
-    let mut table = format!("| {} |\n|{}\n", head().join(" | "), "---|".repeat(head().len()));
-    let mut lines: Vec<(String, Vec<&str>, String, Vec<&str>)> = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for record in records {
-        let (machine, core) = match record.cell.name.rsplit_once(' ') {
+        let name = record.cell.name.as_str();
+        let (machine, core) = match name.rsplit_once(' ') {
             Some((machine, core)) if record.cell.family == "QEMU virt" => (machine, Some(core)),
-            _ => (record.cell.name.as_str(), None),
+            _ => (name, None),
         };
         let (marks, proof) = (record.marks(), record.proof());
-        let first = format!("{machine} | {}", mode(record.mode));
-        let same = lines.iter_mut().find(|(line, other, other_proof, _)| {
-            *line == first && *other == marks && *other_proof == proof
-        });
-        match (same, core) {
-            (Some((.., cores)), Some(core)) => cores.push(core),
-            _ => lines.push((first, marks, proof, core.into_iter().collect())),
+        let is_same = |line: &&mut Line| {
+            (line.machine, &line.marks, &line.proof) == (machine, &marks, &proof)
+        };
+        let mode = mode(record.mode);
+        match lines.iter_mut().find(is_same) {
+            Some(line) => {
+                if !line.modes.contains(&mode) {
+                    line.modes.push(mode);
+                }
+                line.cores.extend(core.filter(|core| !line.cores.contains(core)));
+            }
+            None => {
+                let (modes, cores) = (vec![mode], core.into_iter().collect());
+                lines.push(Line { machine, modes, marks, proof, cores });
+            }
         }
     }
-    for (first, marks, proof, cores) in lines {
+    let mut table = format!("| {} |\n|{}\n", head().join(" | "), "---|".repeat(head().len()));
+    for Line { machine, modes, marks, proof, cores } in lines {
         let on = if cores.is_empty() { String::new() } else { format!(" on {}", cores.join(", ")) };
-        let _never_fails = writeln!(table, "| {first} | {} | {proof}{on} |", marks.join(" | "));
+        let (modes, marks) = (modes.join(", "), marks.join(" | "));
+        let _never_fails = writeln!(table, "| {machine} | {modes} | {marks} | {proof}{on} |");
     }
-    table + "\n" + &checksums(records)
+    let checksums: String = checksums(records).lines().map(|line| format!("- {line}\n")).collect();
+    table + "\n" + &checksums
 }
 
 /// How many cells each image was in.
