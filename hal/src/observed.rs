@@ -95,14 +95,20 @@ impl fmt::Debug for Observed {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::boxed::Box;
+    use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
     use std::thread;
+    use std::vec::Vec;
 
-    fn memory<const COUNT: usize>() -> &'static [AtomicU64; COUNT] {
-        Box::leak(Box::new([const { AtomicU64::new(0) }; COUNT]))
+    /// Zeroed words, for good: and where whoever looks for lost memory finds them.
+    pub(crate) fn memory<const COUNT: usize>() -> &'static [AtomicU64; COUNT] {
+        static KEPT: Mutex<Vec<&[AtomicU64]>> = Mutex::new(Vec::new());
+        let words = Box::leak(Box::new([const { AtomicU64::new(0) }; COUNT]));
+        KEPT.lock().expect("no test fails while it holds this").push(words);
+        words
     }
 
     #[test]

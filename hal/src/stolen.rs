@@ -41,8 +41,8 @@ impl StolenTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::boxed::Box;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use crate::observed::tests::memory;
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn an_error_is_no_address() {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_time_is_what_the_other_side_says() {
-        let memory: &'static [AtomicU64; 8] = Box::leak(Box::new([const { AtomicU64::new(0) }; 8]));
+        let memory = memory::<8>();
         let stolen = StolenTime::new(Observed::of(memory)).expect("of revision 0");
         assert_eq!(stolen.nanoseconds(), 0);
         memory[1].store(1_234_567, Ordering::Relaxed);

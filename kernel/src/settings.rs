@@ -267,7 +267,8 @@ fn is_unicast(address: &IpAddr) -> bool {
 /// Words for Linux that monitors add of their own accord, or that come with every recipe for one:
 /// Firecracker's default (`reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux … swiotlb=noforce`,
 /// and `pci=off`, `root=`, `ro` or `rw`, `earlycon=`), kvmtool's (`console=`, `root=`,
-/// `rootfstype=`, `rootflags=`, `rw`, `init=`), crosvm's (`panic=-1`). For Elone they mean nothing.
+/// `rootfstype=`, `rootflags=`, `rw`, `init=`), crosvm's (`panic=-1`). They set nothing here: which port
+/// is the console is read from `console=` and `earlycon=` before there are settings ([`crate::machine`]).
 pub const FOREIGN: &[&str] = &[
     "console",
     "earlycon",

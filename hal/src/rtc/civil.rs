@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn every_day_follows_the_one_before() {
         let mut last = None;
-        for year in 1970..2400 {
+        for year in if cfg!(miri) { 1996..2002 } else { 1970..2400 } {
             for month in 1..=12 {
                 for day in 1..=days_in(year, month) {
                     let now = at(year, month, day, [0; 3]).expect("a date");

@@ -164,6 +164,13 @@ fn a_mini_uart_takes_eight_bytes_when_idle_and_one_when_there_is_room() {
     assert_eq!(uart.write(b"0123456789"), 10);
     let expected: Vec<_> = b"0123456789".iter().map(|byte| (0x00, u32::from(*byte))).collect();
     assert_eq!(bus::lock(&port).written, expected);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "200,000 reads")]
+fn a_mini_uart_that_takes_nothing_is_not_waited_for_long() {
+    let port = words(&[(0x14, ROOM | IDLE)]);
+    let uart = Uart::Bcm2835Aux(Bcm2835Aux::find(bus::place(&port, 0x40)).expect("it is there"));
     set(&port, 0x14, 0);
     assert_eq!(uart.write(b"x"), 0, "nobody takes it: it is dropped");
 }
