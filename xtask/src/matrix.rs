@@ -121,7 +121,9 @@ pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode> {
         println!("{:#}", show::list(&records));
     } else if arguments.markdown {
         print!("{}", show::markdown(&records));
-        println!("\nOf the same sources, `cargo xtask matrix --seed {seed} --markdown` makes the same bytes.");
+        println!(
+            "\nOf the same sources, `cargo xtask matrix --seed {seed} --markdown` makes the same bytes."
+        );
     } else {
         print!("{}", show::table(&records));
     }

@@ -12,7 +12,9 @@ use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
 use elone_hal::virtio::{DeviceError, Fault};
 
-use crate::common::{CONSOLE, ENTROPY, EVENT_INDEX, LEGACY, MODERN, Shared, open, pool, variants};
+use crate::common::{
+    CONSOLE, ENTROPY, EVENT_INDEX, LEGACY, MODERN, Shared, open, pool, some, variants,
+};
 use crate::random::Random;
 use crate::{blk, net};
 
@@ -25,11 +27,6 @@ fn offered(variant: (u32, u64)) -> (Shared, Net, Vec<Chain>) {
     net.flush();
     let chains = std::iter::from_fn(|| device.lock().pop(0)).collect();
     (device, net, chains)
-}
-
-/// All of them; the first three under Miri.
-fn some<T: Copy>(all: &[T]) -> Vec<T> {
-    all.iter().copied().take(if cfg!(miri) { 3 } else { all.len() }).collect()
 }
 
 /// The driver notices `fault`, has reset the device, and refuses everything from then on.
