@@ -5,8 +5,9 @@
 //!
 //! What both sides may change at any time is reached as atomics ([`Shared`]): a device is one more
 //! thread, and not a trusted one. Everything is little-endian, as virtio 1.2, section 2.7 wants it.
-//! Release stores, acquire loads and fences become `stlr`, `ldar` and `dmb ish`, which order the
-//! accesses for every observer of inner shareable memory, a hypervisor's threads included.
+//! Release stores and acquire loads become `stlr` and `ldar`, which order the accesses for whoever sees
+//! the memory coherently, a hypervisor's threads included; what has to be ordered more than that is by
+//! the transport's own barrier.
 
 mod shared;
 
@@ -185,6 +186,8 @@ impl DmaRegion {
         unsafe {
             crate::arch::caches::clean(self.base, self.length);
         }
+        #[cfg(not(target_os = "none"))]
+        crate::fake::memory::clean(self.physical.0, self.length);
     }
 
     fn holds(&self, offset: usize, length: usize) -> Result<(), DmaError> {

@@ -242,15 +242,6 @@ impl Its {
         let address = PhysicalAddress(self.at.0 + GITS_TRANSLATER);
         Ok(Block { address, data: 0, interrupt: first })
     }
-
-    /// Has a message arrive as if its device had sent it.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], [`Error::Silent`].
-    pub fn send(&mut self, device: u32, event: u32, patience: Patience<'_>) -> Result<(), Error> {
-        let commands = [Command::Send { device, event }, Command::Synchronise(self.target)];
-        self.queue.run(&commands, patience)
-    }
 }
 
 /// What an ITS can do (`GITS_TYPER`, section 12.19.15).

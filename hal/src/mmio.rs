@@ -18,7 +18,7 @@ use crate::attempt::Absent;
 #[cfg(not(target_os = "none"))]
 use crate::fake::bus as single;
 
-/// The registers of one device.
+/// Registers: of one device, or of several beside each other, of which each gets its [part](Self::part).
 ///
 /// A handle: copying it copies no register. Several may exist for one device, as for an interrupt
 /// handler that acknowledges what a driver elsewhere serves.
@@ -40,11 +40,11 @@ unsafe impl Send for Window {}
 unsafe impl Sync for Window {}
 
 impl Window {
-    /// Describes the registers of a device, `length` bytes from `base` on.
+    /// Describes registers, `length` bytes from `base` on.
     ///
     /// # Safety
-    /// For the life of the program the range is mapped as device memory, holds nothing but the
-    /// registers of one device (or is not mapped to any), and `base` is aligned to four bytes. On
+    /// For the life of the program the range is mapped as device memory, nothing in it is memory that
+    /// references lead to (registers are there, or nothing), and `base` is aligned to four bytes. On
     /// the host `base` is only a name for a fake device and nothing is asked of it.
     #[must_use]
     pub const unsafe fn new(base: NonNull<u8>, length: usize) -> Self {

@@ -21,6 +21,7 @@ mod layout;
 mod live;
 mod mapped;
 pub mod net;
+mod order;
 mod pci;
 mod port;
 pub mod queue;

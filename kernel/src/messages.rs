@@ -68,19 +68,23 @@ impl<'m> Messages<'m> {
         Self { machine, redistributor, controllers: Vec::new(), lpis: None, pool: None }
     }
 
-    /// Gives a device `count` messages, once. They are let through with the other interrupts
-    /// (`Interrupts::open`). `None`: there are none to be had; its line has to do.
+    /// Gives a device `count` messages, once, or a single one where there are no more so many. They are
+    /// let through with the other interrupts (`Interrupts::open`). `None`: there are none to be had; its
+    /// line has to do.
     pub(crate) fn allot(
         &mut self,
         from: Requester,
-        count: u32,
+        mut count: u32,
         memory: &mut Memory,
     ) -> Option<Vec<Message, MESSAGES>> {
-        let block = match self.block(from, count, memory) {
-            Ok(block) => block?,
-            Err(error) => {
-                log::warn!("device {:#x} has no messages: {error}", from.id);
-                return None;
+        let block = loop {
+            match self.block(from, count, memory) {
+                Ok(block) => break block?,
+                Err(MessageError::Its(its::Error::TooMany)) if count > 1 => count = 1,
+                Err(error) => {
+                    log::warn!("device {:#x} has no messages: {error}", from.id);
+                    return None;
+                }
             }
         };
         let message = |number| {

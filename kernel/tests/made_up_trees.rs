@@ -318,7 +318,13 @@ fn what_lies_over_the_image_or_the_tree_is_told() {
 
 #[test]
 fn a_uart_with_a_layout_that_cannot_be_is_left_out() {
-    for (property, value) in [("reg-shift", 4), ("reg-shift", 300), ("reg-io-width", 3)] {
+    for (property, value) in [
+        ("reg-shift", 4),
+        ("reg-shift", 300),
+        ("reg-io-width", 2),
+        ("reg-io-width", 3),
+        ("reg-io-width", 4),
+    ] {
         let uart = Writer::machine().device("uart", "ns16550", 0x1000, 8).cell(property, value);
         let machine = uart.read();
         assert!(machine.uarts.is_empty());

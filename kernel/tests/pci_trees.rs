@@ -19,7 +19,7 @@ fn level(spi: u32) -> Option<Interrupt> {
 }
 
 fn window(bus: u64, start: u64, length: u64) -> MemoryWindow {
-    MemoryWindow { memory: range(start, length), bus }
+    MemoryWindow { memory: range(start, length), bus, is_prefetchable: false }
 }
 
 fn fixture(name: &str) -> Machine {
@@ -103,6 +103,15 @@ fn addresses_of_the_bus_may_be_others_than_the_processors() {
     assert_eq!(&machine.pci[0].bridge.windows[..], [window(0x1000_0000, 0x5000_0000, 0x100_0000)]);
     assert_eq!((machine.pci[0].bridge.last_bus, machine.pci[0].dma_coherent), (15, false));
     assert_eq!(machine.pci[0].messages(on(0, 1)), None);
+}
+
+#[test]
+fn memory_for_what_may_be_read_ahead_is_told_apart() {
+    let mut ranges = [MEMORY, MEMORY].concat();
+    ranges[0] = 0x4300_0000;
+    let machine = host(Writer::machine(), "pci").list("ranges", &ranges).read();
+    let windows = machine.pci[0].bridge.windows.iter();
+    assert_eq!(windows.map(|window| window.is_prefetchable).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]

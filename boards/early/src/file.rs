@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Every field may be left out. `model` is `pl011`, `sbsa`, `ns16550a`, `bcm2835-aux` or `cadence`;
-//! `register-shift` (0 to 3, else 0) and `access-width` (1 or 4, else 1) are for the `ns16550a`.
+//! `register-shift` (0 to 3, else 0) and `access-width` (1 or 4, else 1) are for the `ns16550a`; with
+//! an `access-width` of 4, `register-shift` is 2 or 3.
 
 extern crate std;
 
@@ -93,10 +94,15 @@ fn uart(table: &Fields<'_>) -> Result<EarlyUart, Wrong> {
     let model = match model {
         "pl011" => UartModel::Pl011,
         "sbsa" => UartModel::Sbsa,
-        "ns16550a" => UartModel::Ns16550 {
-            register_shift: small("register-shift", 0, &[0, 1, 2, 3], "it takes 0 to 3")?,
-            access_width: small("access-width", 1, &[1, 4], "it takes 1 or 4 (bytes)")?,
-        },
+        "ns16550a" => {
+            let register_shift = small("register-shift", 0, &[0, 1, 2, 3], "it takes 0 to 3")?;
+            let access_width = small("access-width", 1, &[1, 4], "it takes 1 or 4 (bytes)")?;
+            if 1 << register_shift < access_width {
+                // Most registers would lie where nothing of four bytes may be accessed: a mute port.
+                return Err(table.wrong("access-width", "4 takes a `register-shift` of 2 or 3"));
+            }
+            UartModel::Ns16550 { register_shift, access_width }
+        }
         "bcm2835-aux" => UartModel::Bcm2835Aux,
         "cadence" => UartModel::Cadence,
         _ => return Err(table.at(value, "model", MODELS)),
@@ -215,6 +221,8 @@ mod tests {
             ("ns16550a", "pl011", 3, "`early.uart.access-width`: there is model"),
             ("address", "adress", 3, "`early.uart.adress`"),
             (", access-width = 4", ", access-width = 2", 3, "`early.uart.access-width`"),
+            ("register-shift = 2", "register-shift = 1", 3, "`early.uart.access-width`: 4 takes"),
+            ("register-shift = 2, ", "", 3, "`early.uart.access-width`: 4 takes"),
             ("0xfe21_5040", "\"0xfe215040\"", 3, "`early.uart.address`"),
             ("address = 0xfe21_5040, ", "", 3, "`early.uart.address`: it is missing"),
             ("134217728", "-1", 5, "`early.distributor`"),

@@ -150,8 +150,8 @@ impl Mapper {
         };
         let offset = to_usize(range.start().0 - mapped.start().0)?;
         let base = NonNull::new((seen + offset) as *mut u8).ok_or(MapError::OutOfRange)?;
-        // SAFETY: the pages that hold the window were mapped as device memory above, for good; its
-        // start is aligned.
+        // SAFETY: the pages that hold the window are mapped as device memory, above or before, for good;
+        // none of them is among the memory that is used (`self.memory`); its start is aligned to eight.
         Ok(unsafe { Window::new(base, to_usize(range.length())?) })
     }
 

@@ -1,10 +1,12 @@
 //! A GICv3's part in interrupts by message: the ITS and one redistributor, which look into memory for
 //! what the driver has put there, and panic at what the architecture (Arm IHI 0069) leaves open.
 
+mod attributes;
+
 use std::collections::BTreeMap;
 
 use super::bus::{Registers, Width};
-use super::memory::{number, read, set_number};
+pub use attributes::Attributes;
 
 const VALID: u64 = 1 << 63;
 
@@ -17,7 +19,7 @@ pub struct Make {
     pub page_size: Option<u64>,
     /// How many bits a device's number has.
     pub device_bits: u32,
-    /// Whether it sees memory as the core does.
+    /// Whether it says that it sees memory as the core does.
     pub coherent: bool,
     /// Whether redistributors are named by their addresses.
     pub by_address: bool,
@@ -30,7 +32,7 @@ pub struct Make {
 /// What an ITS does with commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Carries them out, and panics at a wrong one.
+    /// Carries each out as soon as it is told of it, and panics at a wrong one.
     Works,
     /// Carries each out some looks later.
     Slow(u32),
@@ -73,7 +75,7 @@ pub struct FakeIts {
     write: u64,
     tables: [u64; 8],
     wait: u32,
-    /// Where the redistributor's configuration of LPIs is, for the test to say.
+    /// The redistributor's GICR_PROPBASER, for the test to say.
     pub configuration: u64,
     /// What the collection is mapped to.
     pub target: Option<u64>,
@@ -120,40 +122,61 @@ impl FakeIts {
     pub fn message(&mut self, device: u32, event: u32) {
         let mapped = self.messages.get(&(device, event)).expect("a message that was mapped");
         assert!(mapped.seen, "the redistributor still has the interrupt's old configuration");
-        let configuration = number::<1>(self.configuration + u64::from(mapped.interrupt) - 8192);
+        let at = (self.configuration & 0xf_ffff_ffff_f000) + u64::from(mapped.interrupt) - 8192;
+        let configuration = Attributes::of(self.configuration, 7).number::<1>(at);
         assert_eq!(configuration & 0b11, 0b11, "let through");
         self.arrived.push(mapped.interrupt);
     }
 
-    fn attributes(&self, value: u64, cached: u32) -> u64 {
-        if self.make.coherent { value } else { value & !(0b11 << 10) & !(0b100 << cached) }
+    /// How it reaches its queue, and each table that it has.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<Attributes> {
+        let valid = [self.queue].into_iter().chain(self.tables).filter(|base| base & VALID != 0);
+        valid.map(|base| Attributes::of(base, 59)).collect()
     }
 
-    /// Looks a device up as the hardware does: there must be memory for it.
-    fn check_device_table(&self, device: u32) {
-        let base = self.tables[0];
-        assert_ne!(base & VALID, 0, "no table of devices");
+    /// Where a table is, how long its pages are, and how many it has.
+    fn table(base: u64) -> (u64, u64, u64) {
         let (page, address) = match base >> 8 & 0b11 {
             0 => (0x1000, base & 0xffff_ffff_f000),
             1 => (0x4000, base & 0xffff_ffff_c000),
             _ => (0x1_0000, base & 0xffff_ffff_0000 | (base >> 12 & 0xf) << 48),
         };
         assert_eq!(address % page, 0);
-        let (pages, device) = ((base & 0xff) + 1, u64::from(device));
+        (address, page, (base & 0xff) + 1)
+    }
+
+    /// Looks a device up as the hardware does: there must be memory for it.
+    fn check_device_table(&self, device: u32) {
+        let base = self.tables[0];
+        assert_ne!(base & VALID, 0, "no table of devices");
+        let ((address, page, pages), memory) = (Self::table(base), Attributes::of(base, 59));
+        let device = u64::from(device);
         if base & 1 << 62 == 0 {
             assert!(device * 8 < pages * page, "device {device:#x} is beyond the table");
-            set_number::<8>(address + device * 8, 0);
+            memory.check_zeros(address + device * 8, 8);
         } else {
             let entry = device / (page / 8) * 8;
             assert!(entry < pages * page, "device {device:#x} is beyond the first level");
-            let second = number::<8>(address + entry);
+            let second = memory.number::<8>(address + entry);
             assert_ne!(second & VALID, 0, "device {device:#x} has no page");
-            set_number::<8>((second & 0xf_ffff_ffff_f000) + device % (page / 8) * 8, 0);
+            memory.check_zeros((second & 0xf_ffff_ffff_f000) + device % (page / 8) * 8, 8);
+        }
+    }
+
+    /// What must be so when the ITS is turned on: it has what it needs, and the tables are empty.
+    fn check_tables(&self) {
+        assert!(self.queue & self.tables[0] & self.tables[1] & VALID != 0, "too early");
+        for base in self.tables.into_iter().filter(|base| base & VALID != 0) {
+            let (address, page, pages) = Self::table(base);
+            let length = usize::try_from(page * pages).expect("a table's length");
+            Attributes::of(base, 59).check_zeros(address, length);
         }
     }
 
     fn carry_out(&mut self, at: u64) {
-        let [head, second, third, fourth] = [0, 8, 16, 24].map(|word| number::<8>(at + word));
+        let queue = Attributes::of(self.queue, 59);
+        let [head, second, third, fourth] = [0, 8, 16, 24].map(|word| queue.number::<8>(at + word));
         assert_eq!(fourth, 0);
         let device = u32::try_from(head >> 32).expect("half");
         let low = |word: u64| u32::try_from(word & 0xffff_ffff).expect("half");
@@ -169,9 +192,9 @@ impl FakeIts {
                 self.check_device_table(device);
                 let (table, bits) = (third & 0xf_ffff_ffff_ff00, (second & 0x1f) + 1);
                 assert_eq!(third, VALID | table);
-                for entry in 0..1 << bits {
-                    set_number::<4>(table + entry * Self::ENTRY + 8, 0); // it must be memory
-                }
+                // It is reached as the table of devices is.
+                let length = usize::try_from(Self::ENTRY << bits).expect("a table's length");
+                Attributes::of(self.tables[0], 59).check_zeros(table, length);
                 self.devices.insert(device, (table, bits));
             }
             0xa => {
@@ -188,7 +211,6 @@ impl FakeIts {
                 let mapped = self.messages.get_mut(&(device, low(second)));
                 mapped.expect("a message that was mapped").seen = true;
             }
-            0x3 => self.message(device, low(second)),
             0x5 => {
                 assert_eq!(Some(third), self.target);
                 self.synchronised = true;
@@ -240,7 +262,7 @@ impl Registers for FakeIts {
     fn write(&mut self, offset: usize, _width: Width, value: u32) {
         assert_eq!(offset, 0, "write of {value:#x}");
         if value & 1 != 0 {
-            assert!(self.queue & self.tables[0] & self.tables[1] & VALID != 0, "too early");
+            self.check_tables();
         }
         self.control = value & 1 | 1 << 31;
     }
@@ -263,12 +285,15 @@ impl Registers for FakeIts {
             0x80 => {
                 assert_eq!(self.control & 1, 0, "the queue is moved while the ITS is on");
                 assert_eq!(value & 0xf000, 0, "an address that is not to be counted on");
-                self.queue = self.attributes(value, 59);
+                self.queue = Attributes::held(self.make, value);
                 self.read = 0;
             }
             0x88 => {
                 assert_eq!(value % 32, 0);
                 self.write = value;
+                if self.make.manner == Manner::Works {
+                    self.work();
+                }
             }
             0x100..0x140 => {
                 assert_eq!(self.control & 1, 0, "a table is moved while the ITS is on");
@@ -281,9 +306,8 @@ impl Registers for FakeIts {
                 if !self.make.two_levels {
                     value &= !(1 << 62);
                 }
-                *table = if fixed == 0 { 0 } else { fixed | value };
-                let held = self.tables[(offset - 0x100) / 8];
-                self.tables[(offset - 0x100) / 8] = self.attributes(held, 59);
+                let held = fixed | Attributes::held(self.make, value);
+                *table = if fixed == 0 { 0 } else { held };
             }
             _ => panic!("write of {value:#x} to register {offset:#x}"),
         }
@@ -311,6 +335,12 @@ impl FakeRedistributor {
         Self { make, control: u32::from(make.in_use), configuration: 0, pending: 0 }
     }
 
+    /// How it reaches its two tables.
+    #[must_use]
+    pub fn attributes(&self) -> [Attributes; 2] {
+        [self.configuration, self.pending].map(|base| Attributes::of(base, 7))
+    }
+
     /// Whether LPIs are on.
     #[must_use]
     pub const fn is_on(&self) -> bool {
@@ -331,11 +361,11 @@ impl Registers for FakeRedistributor {
                 (self.configuration & 0xf_ffff_ffff_f000, self.pending & 0xf_ffff_ffff_0000);
             let bits = (self.configuration & 0x1f) + 1;
             assert!(bits >= 14);
-            // All of them must be memory, and the second zeros, as was promised.
-            let bytes = read(configuration, (1 << bits) - 8192);
-            assert!(bytes.iter().all(|byte| *byte == 0), "let through too early");
+            // None is let through yet, and none pending, as was promised.
+            let [first, second] = self.attributes();
+            first.check_zeros(configuration, (1 << bits) - 8192);
             assert_ne!(self.pending & 1 << 62, 0);
-            assert!(read(pending, (1 << bits) / 8).iter().all(|byte| *byte == 0));
+            second.check_zeros(pending, (1 << bits) / 8);
         }
         self.control = value & 1 | u32::from(self.make.in_use);
     }
@@ -351,12 +381,11 @@ impl Registers for FakeRedistributor {
 
     fn write64(&mut self, offset: usize, value: u64) {
         assert_eq!(self.control & 1, 0, "a table is moved while LPIs are on");
-        let attributes = if self.make.coherent { !0 } else { !(0b11 << 10 | 0b100 << 7) };
         match offset {
-            0x70 => self.configuration = value & attributes,
+            0x70 => self.configuration = Attributes::held(self.make, value),
             0x78 => {
                 assert_eq!(value & 0xf000, 0);
-                self.pending = value & attributes;
+                self.pending = Attributes::held(self.make, value);
             }
             _ => panic!("write of {value:#x} to register {offset:#x}"),
         }

@@ -12,6 +12,8 @@ struct Bank {
     physical: u64,
     base: NonNull<u8>,
     length: usize,
+    /// What has left the driver's caches, for those who read past them; empty until anything has.
+    cleaned: Vec<u8>,
 }
 
 // SAFETY: a bank is an address; the tests that use one pool run on one thread.
@@ -21,6 +23,8 @@ static BANKS: Mutex<Vec<Bank>> = Mutex::new(Vec::new());
 
 /// Where fake memory starts; like on real machines, not at zero.
 const FIRST: u64 = 0x4000_0000;
+/// What there is in memory where nothing was cleaned.
+const STALE: u8 = 0xa5;
 
 impl DmaPool {
     /// Makes a pool of the host's memory, `length` bytes and whole pages, that fake devices reach.
@@ -40,24 +44,53 @@ impl DmaPool {
         let mut banks = lock(&BANKS);
         let end = banks.last().map_or(FIRST, |bank| bank.physical + bank.length as u64);
         let physical = end + PAGE as u64; // a hole, so that running over the end is found
-        banks.push(Bank { physical, base, length });
+        banks.push(Bank { physical, base, length, cleaned: Vec::new() });
         // SAFETY: leaked, so it lives as long as the program; initialised, and aligned to a page.
         unsafe { Self::new(base, PhysicalAddress(physical), length) }
     }
 }
 
-/// Where the host has `length` bytes of fake memory.
-fn find(address: u64, length: usize) -> NonNull<u8> {
-    let banks = lock(&BANKS);
+/// The bank that has `length` bytes of fake memory at `address`, and where in it.
+fn bank(banks: &mut [Bank], address: u64, length: usize) -> (&mut Bank, usize) {
     let after = banks.partition_point(|bank| bank.physical <= address); // they are in order
-    let bank = after.checked_sub(1).and_then(|last| banks.get(last));
+    let bank = after.checked_sub(1).and_then(|last| banks.get_mut(last));
     let bank = bank
         .filter(|bank| address < bank.physical + bank.length as u64)
         .unwrap_or_else(|| panic!("a device reached for {address:#x}, where no memory is"));
     let offset = usize::try_from(address - bank.physical).expect("less than the length");
     assert!(offset + length <= bank.length, "a device ran over the end at {address:#x}");
+    (bank, offset)
+}
+
+/// Where the host has `length` bytes of fake memory.
+fn find(address: u64, length: usize) -> NonNull<u8> {
+    let mut banks = lock(&BANKS);
+    let (bank, offset) = bank(&mut banks, address, length);
     // SAFETY: `offset` lies within the bank.
     unsafe { bank.base.add(offset) }
+}
+
+/// `length` bytes leave the driver's caches, as they are now.
+pub(crate) fn clean(address: u64, length: usize) {
+    let bytes = read(address, length);
+    let mut banks = lock(&BANKS);
+    let (bank, offset) = bank(&mut banks, address, length);
+    if bank.cleaned.is_empty() {
+        bank.cleaned = vec![STALE; bank.length];
+    }
+    bank.cleaned[offset..][..length].copy_from_slice(&bytes);
+}
+
+/// As [`read`], by a device that does not see the driver's caches.
+///
+/// # Panics
+/// When there is no memory: the driver sent the device astray.
+#[must_use]
+pub fn read_past_the_caches(address: u64, length: usize) -> Vec<u8> {
+    let mut banks = lock(&BANKS);
+    let (bank, offset) = bank(&mut banks, address, length);
+    let place = offset..offset + length;
+    bank.cleaned.get(place).map_or_else(|| vec![STALE; length], <[u8]>::to_vec)
 }
 
 /// What a device reads: `length` bytes at a physical address.

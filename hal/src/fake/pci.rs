@@ -64,7 +64,7 @@ impl Pci {
         let range = |start, length| PhysicalRange::new(start, length).expect("in range");
         let windows = [LOW, HIGH].map(|(seen, bus, length)| {
             let memory = range(seen, length);
-            MemoryWindow { memory, bus }
+            MemoryWindow { memory, bus, is_prefetchable: false }
         });
         let space = |(_, bus, length): (u64, u64, u64)| {
             let space = Arc::new(Mutex::new(MemorySpace { pci: pci.clone(), start: bus }));

@@ -136,10 +136,18 @@ impl Line {
         self.registers.write32(register, (value | set) & !clear);
     }
 
-    /// Chooses what a line of the BCM2835 is for.
+    /// Chooses what a line of the BCM2835 is for: [`INPUT`] or [`OUTPUT`]. One that is that already
+    /// is not touched, as an output would float meanwhile. From a peripheral's the way to an output
+    /// leads by an input.
     fn choose(self, function: u32) {
         let (register, shift) = (GPFSEL + 4 * (self.number / 10) as usize, self.number % 10 * 3);
-        self.change(register, 0, FUNCTION << shift);
+        let held = self.registers.read32(register) >> shift & FUNCTION;
+        if held == function {
+            return;
+        }
+        if held != INPUT {
+            self.change(register, 0, FUNCTION << shift);
+        }
         if function != INPUT {
             self.change(register, function << shift, 0);
         }

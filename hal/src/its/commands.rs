@@ -48,8 +48,6 @@ pub(super) enum Command {
     MapMessage { device: u32, event: u32, interrupt: u32 },
     /// INV: what the redistributor remembers of a message's configuration is out of date.
     Invalidate { device: u32, event: u32 },
-    /// INT: as if the device had sent the message.
-    Send { device: u32, event: u32 },
     /// SYNC: the redistributor is to have seen all that came before.
     Synchronise(Target),
 }
@@ -67,7 +65,6 @@ impl Command {
                 [head(0xa, device), head(event.into(), interrupt), COLLECTION, 0]
             }
             Self::Invalidate { device, event } => [head(0xc, device), event.into(), 0, 0],
-            Self::Send { device, event } => [head(0x3, device), event.into(), 0, 0],
             Self::Synchronise(Target(target)) => [0x5, 0, target, 0],
         }
     }

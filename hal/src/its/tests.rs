@@ -3,7 +3,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::fake::bus::{Nothing, lock, nobody, place};
-use crate::fake::its::{FakeIts, FakeRedistributor, Make, Manner};
+use crate::fake::its::{Attributes, FakeIts, FakeRedistributor, Make, Manner};
 
 const AT: PhysicalAddress = PhysicalAddress(0x808_0000);
 const REDISTRIBUTOR_AT: PhysicalAddress = PhysicalAddress(0x80a_0000);
@@ -14,6 +14,8 @@ const DISTRIBUTOR: u32 = 1 << 17 | 15 << 19;
 struct Machine {
     its: Arc<Mutex<FakeIts>>,
     redistributor: Arc<Mutex<FakeRedistributor>>,
+    /// What the device tree says.
+    coherence: Coherence,
     pool: Option<DmaPool>,
     claimed: Vec<usize>,
     looks: u32,
@@ -24,6 +26,7 @@ impl Machine {
         Self {
             its: Arc::new(Mutex::new(FakeIts::new(make))),
             redistributor: Arc::new(Mutex::new(FakeRedistributor::new(make))),
+            coherence: Coherence::AsItSays,
             pool: None,
             claimed: Vec::new(),
             looks: 1000,
@@ -48,10 +51,10 @@ impl Machine {
         let distributor = place(&Arc::new(Mutex::new(Nothing(kind))), 0x1000);
         let window = place(&self.redistributor, 0x1_0000);
         let ours = Redistributor { window, at: REDISTRIBUTOR_AT };
-        let lpis = self.with(|room, patience| {
-            Lpis::start(distributor, ours, Coherence::AsItSays, room, patience)
-        })?;
-        lock(&self.its).configuration = lock(&self.redistributor).configuration & !0xfff;
+        let coherence = self.coherence;
+        let lpis =
+            self.with(|room, patience| Lpis::start(distributor, ours, coherence, room, patience))?;
+        lock(&self.its).configuration = lock(&self.redistributor).configuration;
         Ok((lpis, ours))
     }
 
@@ -62,8 +65,9 @@ impl Machine {
     fn start_for(&mut self, first: u32) -> Result<(Lpis, Its), Error> {
         let (lpis, ours) = self.lpis(DISTRIBUTOR)?;
         let window = place(&self.its, 0x1_0000);
+        let coherence = self.coherence;
         let its = self.with(|room, patience| {
-            Its::start(window, AT, Coherence::AsItSays, ours, first, room, patience)
+            Its::start(window, AT, coherence, ours, first, room, patience)
         })?;
         Ok((lpis, its))
     }
@@ -91,13 +95,11 @@ fn messages_arrive_as_interrupts_of_their_own() {
     let mut fake = lock(&machine.its);
     assert!(fake.synchronised);
     assert_eq!(fake.target, Some(FakeRedistributor::NUMBER << 16));
-    for (device, event) in [(8, 0), (0x10, 0), (8, 2), (0xffff, 1)] {
+    for (device, event) in [(8, 0), (0x10, 0), (8, 2), (8, 1), (0xffff, 1)] {
         fake.message(device, event);
     }
-    assert_eq!(fake.arrived, [8192, 8195, 8194, 8197]);
+    assert_eq!(fake.arrived, [8192, 8195, 8194, 8193, 8197]);
     drop(fake);
-    assert_eq!(machine.with(|_, patience| its.send(8, 1, patience)), Ok(()));
-    assert_eq!(lock(&machine.its).arrived.last(), Some(&8193));
     assert_eq!(machine.claimed, [0x2_0000], "all of it");
 }
 
@@ -106,11 +108,11 @@ fn the_queue_goes_round() {
     let mut machine = Machine::new(Make { manner: Manner::Slow(2), ..Make::default() });
     machine.looks = u32::MAX;
     let (mut lpis, mut its) = machine.start().expect("a slow one");
-    machine.with(|room, patience| its.allot(1, 1, &mut lpis, room, patience)).expect("one message");
-    for _ in 0..300 {
-        machine.with(|_, patience| its.send(1, 0, patience)).expect("room in the queue");
-    }
-    assert_eq!(lock(&machine.its).arrived.len(), 300);
+    // Two commands a message, 128 in the queue.
+    machine.with(|room, patience| its.allot(1, 150, &mut lpis, room, patience)).expect("room");
+    let mut fake = lock(&machine.its);
+    (0..150).for_each(|event| fake.message(1, event));
+    assert_eq!(fake.arrived, (8192..8342).collect::<Vec<_>>());
 }
 
 #[test]
@@ -126,9 +128,16 @@ fn each_make_is_told_of_memory_as_it_wants() {
         Make { device_bits: 32, ..any },
         Make { device_bits: 8, two_levels: false, ..any },
     ];
-    for make in makes.into_iter().take(if cfg!(miri) { 2 } else { makes.len() }) {
-        let mut machine = Machine::new(make);
+    let makes = makes.into_iter().take(if cfg!(miri) { 2 } else { makes.len() });
+    let told = [Coherence::AsItSays, Coherence::PastTheCaches];
+    for (make, coherence) in makes.flat_map(|make| told.map(|coherence| (make, coherence))) {
+        let mut machine = Machine { coherence, ..Machine::new(make) };
         let (mut lpis, mut its) = machine.start().expect("one of many");
+        let is_shared = make.coherent && coherence == Coherence::AsItSays;
+        let memory = if is_shared { Attributes::SHARED } else { Attributes::UNCACHED };
+        // They were so when it was turned on: it would not have them changed since.
+        assert_eq!(lock(&machine.its).attributes(), [memory; 3], "queue and tables of {make:?}");
+        assert_eq!(lock(&machine.redistributor).attributes(), [memory; 2], "{make:?}");
         for device in [0, 0x80, 0xff] {
             machine
                 .with(|room, patience| its.allot(device, 5, &mut lpis, room, patience))

@@ -1,13 +1,18 @@
 //! Bridges to further buses (PCI-to-PCI Bridge Architecture 1.2, section 3.2).
 
-use super::Function;
 use super::registers::{
     IO_BASE, IO_LIMIT, MEMORY_BASE, MEMORY_LIMIT, PREFETCHABLE_BASE, PREFETCHABLE_LIMIT,
     PRIMARY_BUS, SECONDARY_BUS, SUBORDINATE_BUS, capability, command,
 };
+use super::{Address, Function};
 
 /// The layout of a bridge's header.
 pub(super) const BRIDGE: u8 = 1;
+/// Kinds of ports (PCI Express Base, section 7.5.3.2).
+const ROOT_PORT: u16 = 4;
+const DOWNSTREAM_PORT: u16 = 6;
+const TO_PCI: u16 = 7;
+const FROM_PCI: u16 = 8;
 /// What a bridge passes on begins and ends at multiples of this.
 pub(super) const GRANULE: u64 = 1 << 20;
 /// In its registers the upper 12 bits of 32 are those of an address.
@@ -79,15 +84,30 @@ impl Bridge {
     }
 
     /// How many devices there can be on the bus behind it: one at the end of a link of PCI Express
-    /// that leads away from the processor (PCI Express Base, section 7.5.3.2).
+    /// that leads away from the processor.
     pub(super) fn devices(&self) -> u8 {
-        const ROOT_PORT: u16 = 4;
-        const DOWNSTREAM_PORT: u16 = 6;
-        let express = self.function.capabilities().find(|(id, _)| *id == capability::EXPRESS);
-        match express.map(|(_, registers)| registers.read16(2) >> 4 & 0xf) {
+        match self.express() {
             Some(ROOT_PORT | DOWNSTREAM_PORT) => 1,
             _ => 32,
         }
+    }
+
+    /// In whose name it passes on what comes from behind it, if not in that of whoever sent it: the older
+    /// PCI has no names. A bridge from PCI Express makes one up (PCI Express to PCI/PCI-X Bridge
+    /// Specification 1.0, section 2.3), any other is itself the one that is seen.
+    pub(super) fn requester(&self) -> Option<Address> {
+        match self.express() {
+            Some(TO_PCI) => Some(Address { bus: self.secondary, device: 0, function: 0 }),
+            Some(FROM_PCI) | None => Some(self.function.address()),
+            Some(_) => None,
+        }
+    }
+
+    /// What it is to PCI Express: its kind of port; `None` if it is of the older PCI.
+    fn express(&self) -> Option<u16> {
+        let (_, registers) =
+            self.function.capabilities().find(|(id, _)| *id == capability::EXPRESS)?;
+        Some(registers.read16(2) >> 4 & 0xf)
     }
 
     /// Has it pass on what lies in this memory, from start to end: below 4 GiB, and prefetchable.

@@ -11,6 +11,8 @@ pub struct Device {
     pub function: Function,
     /// As in [`Found`](super::Found).
     pub pin: Option<(Address, u8)>,
+    /// As in [`Found`](super::Found).
+    pub requester: Address,
     /// Its memory, by base address register, as the processor sees it.
     pub(super) bars: [Option<PhysicalRange>; BARS],
 }

@@ -59,10 +59,9 @@ impl Function {
         self.registers.read16(SUBSYSTEM_ID)
     }
 
-    /// What it is for: the base class (appendix D). 6 are bridges.
-    #[must_use]
-    pub fn class(&self) -> u8 {
-        self.registers.read8(CLASS + 3)
+    /// What it is for: the base class and its sub-class (appendix D).
+    pub(super) fn class(&self) -> (u8, u8) {
+        (self.registers.read8(CLASS + 3), self.registers.read8(CLASS + 2))
     }
 
     /// Which pin it interrupts by: 0 (A) to 3 (D).

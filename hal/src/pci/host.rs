@@ -45,6 +45,9 @@ pub struct MemoryWindow {
     pub memory: PhysicalRange,
     /// Where it begins for the bus.
     pub bus: u64,
+    /// Whether reading there may fetch more than was asked for, so that only memory which does not mind
+    /// can be put there.
+    pub is_prefetchable: bool,
 }
 
 impl MemoryWindow {

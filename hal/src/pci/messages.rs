@@ -48,7 +48,7 @@ impl Device {
         let place = capability.read32(TABLE);
         let length = usize::from(entries) * ENTRY;
         let region = self.region((place & BAR) as u8, (place & !BAR).into(), length as u64)?;
-        // By whole pages: its neighbours there are the function's other registers.
+        // By whole pages: its neighbours there are registers too, of this function or of another one.
         let pages = region.outer_pages().ok_or(PciError::Unmapped)?;
         let offset = usize::try_from(region.start().0 - pages.start().0).unwrap_or(usize::MAX);
         let table = map(pages).and_then(|window| window.part(offset, length));

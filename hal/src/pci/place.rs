@@ -93,8 +93,8 @@ impl Walked {
         found: &Found,
         bars: &Bars,
     ) -> Result<Device, PciError> {
-        let Found { function, pin } = *found;
-        let mut device = Device { function, pin, bars: Default::default() };
+        let Found { function, pin, requester } = *found;
+        let mut device = Device { function, pin, requester, bars: Default::default() };
         for bar in bars.iter().flatten() {
             let seen = match self.kept(host, &function, bar) {
                 Some(seen) => seen,

@@ -38,6 +38,8 @@ struct Given {
 pub(super) struct Room {
     /// Where each window's free part begins on the bus, and where it ends.
     free: Vec<(u64, u64), WINDOWS>,
+    /// Which windows are for prefetchable memory alone.
+    prefetchable: Vec<bool, WINDOWS>,
     /// The bus that memory was last given to.
     bus: Option<u8>,
     given: Vec<Given, GIVEN>,
@@ -47,7 +49,9 @@ impl Room {
     pub(super) fn of(host: &HostBridge) -> Self {
         // Nothing is at 0: to a function it says that it is nowhere.
         let free = host.windows.iter().map(|window| (window.bus.max(GRANULE), window.end()));
-        Self { free: free.collect(), bus: None, given: Vec::new() }
+        let prefetchable = host.windows.iter().map(|window| window.is_prefetchable);
+        let (free, prefetchable) = (free.collect(), prefetchable.collect());
+        Self { free, prefetchable, bus: None, given: Vec::new() }
     }
 
     /// Spares what is taken, from start to end: what is left is what is below it or above it, whichever
@@ -86,7 +90,9 @@ impl Room {
             theirs.next().map(|given| given.window)
         };
         let (low, high) = (window_of(Side::Low), window_of(Side::High));
-        let mut places = (0..).zip(&mut self.free).filter_map(|(window, (next, end))| {
+        let windows = (0..).zip(&mut self.free).zip(&self.prefetchable);
+        let mut places = windows.filter_map(|((window, (next, end)), for_prefetchable)| {
+            (bar.is_prefetchable || !for_prefetchable).then_some(())?;
             let mut start = next.checked_next_multiple_of(bar.size)?;
             // Nothing lies on both sides.
             if start < FOUR_GIB && start.checked_add(bar.size)? > FOUR_GIB {

@@ -14,6 +14,10 @@ const DEVICES: u8 = 32;
 const DEVICE_FUNCTIONS: u8 = 8;
 /// The base class of bridges (appendix D), of which none is missed.
 const BRIDGES_CLASS: u8 = 0x06;
+/// Of these, the way of all others to memory, and then those to buses older than PCI (ISA, EISA, Micro
+/// Channel), behind which the console may be.
+const HOST: u8 = 0;
+const OLDEST: core::ops::RangeInclusive<u8> = 1..=3;
 /// How many complaints are kept.
 const COMPLAINTS: usize = 8;
 
@@ -26,6 +30,8 @@ pub struct Found {
     /// has turned the pins by the number of the device (PCI-to-PCI Bridge Architecture, section 9.1).
     /// `None`: it has no pin.
     pub pin: Option<(Address, u8)>,
+    /// Whose messages its messages are to the host bridge.
+    pub requester: Address,
 }
 
 /// What was found behind a host bridge.
@@ -45,7 +51,10 @@ pub struct Walked {
 /// have no number yet.
 pub fn walk(host: &HostBridge, map: &mut Map<'_>) -> Walked {
     let mut walk = Walk { host, map, walked: Walked::default(), way: Vec::new() };
-    let _ = walk.bus(host.first_bus, DEVICES, host.last_bus, Numbers::Kept);
+    if let Err(error) = walk.bus(host.first_bus, DEVICES, host.last_bus, Numbers::Kept) {
+        let root = Address { bus: host.first_bus, device: 0, function: 0 };
+        walk.walked.complain(root, error);
+    }
     walk.walked
 }
 
@@ -54,7 +63,7 @@ struct Walk<'h, 'm, 'w> {
     map: &'m mut Map<'w>,
     walked: Walked,
     /// The bridges on the way to where we are.
-    way: Vec<Address, BRIDGES>,
+    way: Vec<Bridge, BRIDGES>,
 }
 
 /// What becomes of the numbers that the bridges on a bus were found with.
@@ -71,22 +80,12 @@ type OnBus = Vec<Function, BRIDGES>;
 
 impl Walk<'_, '_, '_> {
     /// Looks at a bus, behind which none is numbered higher than `end`: at its devices, then at what is
-    /// behind its bridges. Gives the last number that is in use there.
-    fn bus(&mut self, bus: u8, devices: u8, end: u8, numbers: Numbers) -> u8 {
-        let above = self.way.last().copied();
-        let whole = Address { bus, device: 0, function: 0 };
-        let window = match self.host.bus(bus, devices) {
-            Ok(range) => (self.map)(range).ok_or(PciError::Unmapped),
-            Err(error) => Err(error),
-        };
+    /// behind its bridges. Gives the last number that is in use there. An error: it cannot be looked at.
+    fn bus(&mut self, bus: u8, devices: u8, end: u8, numbers: Numbers) -> Result<u8, PciError> {
+        let window = (self.map)(self.host.bus(bus, devices)?).ok_or(PciError::Unmapped)?;
         let mut bridges = OnBus::new();
-        match window {
-            Ok(window) => {
-                (0..devices).for_each(|device| self.device(window, bus, device, &mut bridges));
-            }
-            Err(error) => self.walked.complain(above.unwrap_or(whole), error),
-        }
-        self.behind(&bridges, bus, end, numbers)
+        (0..devices).for_each(|device| self.device(window, bus, device, &mut bridges));
+        Ok(self.behind(&bridges, bus, end, numbers))
     }
 
     /// Looks at a device: at its first function, and at the others if that says that there are some.
@@ -122,15 +121,23 @@ impl Walk<'_, '_, '_> {
         let (vendor, device) = (function.vendor_id(), function.device_id());
         if layout == 0 && is_virtio(vendor, device) {
             function.silence();
-            let found = Found { function, pin: self.pin(&function) };
+            let (pin, requester) = (self.pin(&function), self.requester(&function));
+            let found = Found { function, pin, requester };
             if self.walked.found.push(found).is_err() {
                 self.turn_off(&function);
                 self.walked.complain(address, PciError::TooMany);
             }
-        } else if function.class() != BRIDGES_CLASS {
-            self.turn_off(&function);
-            // There is no room for more than would be read.
-            let _ = self.walked.others.push((address, vendor, device));
+            return;
+        }
+        match function.class() {
+            (BRIDGES_CLASS, HOST) => {}
+            (BRIDGES_CLASS, kind) if OLDEST.contains(&kind) => function.silence(),
+            (BRIDGES_CLASS, _) => self.turn_off(&function),
+            _ => {
+                self.turn_off(&function);
+                // There is no room for more than would be read.
+                let _ = self.walked.others.push((address, vendor, device));
+            }
         }
     }
 
@@ -150,9 +157,7 @@ impl Walk<'_, '_, '_> {
             // There is room for all of a bus.
             match found {
                 Some(bridge) => drop(kept.push(bridge)),
-                None if self.host.is_set_up => {
-                    self.walked.complain(function.address(), PciError::NotSetUp);
-                }
+                None if self.host.is_set_up => self.refuse(function, PciError::NotSetUp),
                 None => {
                     // It would answer for buses that are not behind it.
                     Bridge::close(function);
@@ -192,19 +197,26 @@ impl Walk<'_, '_, '_> {
         let at = self.walked.bridges.len();
         self.walked.bridges.push(bridge).map_err(|_| PciError::TooMany)?;
         // There is room for as many as were gone through.
-        let _ = self.way.push(bridge.function.address());
+        let _ = self.way.push(bridge);
         let numbers = if bridge.is_ours { Numbers::New } else { Numbers::Kept };
         let last = self.bus(bridge.secondary, bridge.devices(), bridge.subordinate, numbers);
         let _ = self.way.pop();
+        if last.is_err() {
+            // Whatever is there goes on as firmware had it: it is to stay cut off.
+            self.walked.bridges.pop();
+        }
+        let last = last?;
         if let Some(bridge) = self.walked.bridges.get_mut(at).filter(|bridge| bridge.is_ours) {
             bridge.end_at(last);
         }
         Ok(last)
     }
 
-    /// Leaves out what is behind a bridge.
+    /// Leaves out what is behind a bridge, and has it reach no memory.
     fn refuse(&mut self, function: &Function, error: PciError) {
-        if !self.host.is_set_up {
+        if self.host.is_set_up {
+            function.silence();
+        } else {
             Bridge::close(function);
         }
         self.walked.complain(function.address(), error);
@@ -216,9 +228,15 @@ impl Walk<'_, '_, '_> {
         let mut address = function.address();
         for bridge in self.way.iter().rev() {
             pin = (pin + address.device) % 4;
-            address = *bridge;
+            address = bridge.function.address();
         }
         Some((address, pin))
+    }
+
+    /// Whose messages a function's are: its own, unless a bridge on the way takes them for its own.
+    fn requester(&self, function: &Function) -> Address {
+        let inner_first = self.way.iter().rev();
+        inner_first.fold(function.address(), |own, bridge| bridge.requester().unwrap_or(own))
     }
 }
 

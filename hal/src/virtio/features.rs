@@ -18,6 +18,9 @@ impl Features {
     pub const VERSION_1: Self = Self::bit(32);
     /// The device reaches memory as the platform says, not as the processor does (section 6).
     pub const ACCESS_PLATFORM: Self = Self::bit(33);
+    /// And what is done to memory is ordered for it as the platform says: it may be hardware, which
+    /// has no processor's idea of that (section 6).
+    pub const ORDER_PLATFORM: Self = Self::bit(36);
 
     /// The set of one bit, by its number in the specification; none for a number over 63.
     #[must_use]

@@ -1,15 +1,18 @@
 //! The transport over PCI, its modern interface (virtio 1.2, section 4.1).
 
+mod doorbells;
 mod find;
 
 pub(crate) use find::is_virtio;
 
+use self::doorbells::{Doorbell, Doorbells};
 use super::config::{Config, Generation};
 use super::interrupt::Causes;
 use super::layout::Rings;
 use super::{Features, InterruptPort, ProbeError};
 use crate::address::PhysicalAddress;
 use crate::mmio::Window;
+use crate::pci::Map;
 
 /// The common registers (section 4.1.4.3), by their names there. Offsets in bytes.
 mod common {
@@ -33,7 +36,7 @@ mod common {
 }
 
 /// How many queues of a device are ever used: no driver here needs a third.
-const QUEUES: usize = 4;
+const QUEUES: usize = 2;
 
 /// Which of the table's messages a device sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +56,10 @@ pub(super) struct Pci {
     config: (Window, usize),
     /// Where what interrupted is read.
     isr: (Window, usize),
-    /// Where queues are notified, where in the window that begins, and for how many bytes.
-    doorbells: (Window, usize, usize),
-    /// From one unit of a queue's notification offset to the next, in bytes.
-    multiplier: u32,
-    /// Where in the window of doorbells each queue has its own, once it is set up.
-    doorbell: [u32; QUEUES],
+    /// Where queues are notified.
+    doorbells: Doorbells,
+    /// Which of those is each queue's, once it is set up.
+    doorbell: [Option<Doorbell>; QUEUES],
     vectors: Option<Vectors>,
 }
 
@@ -122,9 +123,10 @@ impl Pci {
     }
 
     pub(super) fn announce(&mut self, queue: u16, rings: &Rings) -> Result<(), ProbeError> {
-        let doorbell = self.find_doorbell().ok_or(ProbeError::BadDoorbell(queue))?;
+        let unit = self.common.read16(common::QUEUE_NOTIFY_OFF);
+        let doorbell = self.doorbells.of(unit).ok_or(ProbeError::BadDoorbell(queue))?;
         let place = self.doorbell.get_mut(usize::from(queue));
-        *place.ok_or(ProbeError::BadDoorbell(queue))? = doorbell;
+        *place.ok_or(ProbeError::BadDoorbell(queue))? = Some(doorbell);
         self.common.write16(common::QUEUE_SIZE, rings.size);
         if let Some(vectors) = self.vectors {
             self.direct(common::QUEUE_MSIX_VECTOR, vectors.queues)?;
@@ -141,21 +143,28 @@ impl Pci {
         Ok(())
     }
 
-    /// Where the selected queue is notified (section 4.1.4.4). `None` if that is outside of what there
-    /// is for it, or at an odd place.
-    fn find_doorbell(&self) -> Option<u32> {
-        let (_, start, length) = self.doorbells;
-        let unit = self.common.read16(common::QUEUE_NOTIFY_OFF);
-        let offset = u32::from(unit).checked_mul(self.multiplier)?;
-        let end = usize::try_from(offset).ok()?.checked_add(size_of::<u16>())?;
-        (end <= length && offset.is_multiple_of(2)).then_some(())?;
-        u32::try_from(start).ok()?.checked_add(offset)
+    /// Whether its doorbells are mapped: they are, unless there are very many.
+    pub(super) const fn has_doorbells(&self) -> bool {
+        self.doorbells.is_mapped()
+    }
+
+    /// Maps the doorbells of the queues that are used, wherever the device, which is fresh from its
+    /// reset, has them: the numbers of queues say nothing of that. What cannot be so is found out when
+    /// the queue is set up; it may never be.
+    pub(super) fn map_doorbells(&mut self, map: &mut Map<'_>) -> Result<(), ProbeError> {
+        for queue in (0..).take(QUEUES) {
+            if self.select(queue).is_ok() {
+                let unit = self.common.read16(common::QUEUE_NOTIFY_OFF);
+                self.doorbells.map(unit, map)?;
+            }
+        }
+        Ok(())
     }
 
     #[inline]
     pub(super) fn notify(&self, queue: u16) {
-        if let Some(doorbell) = self.doorbell.get(usize::from(queue)) {
-            self.doorbells.0.write16(*doorbell as usize, queue);
+        if let Some(Some(doorbell)) = self.doorbell.get(usize::from(queue)) {
+            doorbell.ring(queue);
         }
     }
 

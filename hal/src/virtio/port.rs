@@ -1,12 +1,10 @@
 //! A device's registers on whichever transport, in the words of virtio 1.2, chapter 2: what all of
 //! this layer but the transports themselves knows of them.
 
-use core::sync::atomic::{Ordering, fence};
-
 use super::layout::{Place, Rings};
 use super::mapped::Mapped;
 use super::pci::Pci;
-use super::{Config, Features, InterruptPort, ProbeError};
+use super::{Config, Features, InterruptPort, ProbeError, order};
 
 /// The registers of a device.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +86,7 @@ impl Port {
     /// [`ProbeError::Memory`] if it is out of the device's reach; [`ProbeError::BadDoorbell`],
     /// [`ProbeError::NoVector`].
     pub(super) fn announce(&mut self, queue: u16, rings: &Rings) -> Result<(), ProbeError> {
-        fence(Ordering::SeqCst); // the rings are empty before the device knows of them
+        order::full(); // the rings are empty before the device knows of them
         match self {
             Self::Mapped(registers) => registers.announce(rings),
             Self::Pci(registers) => registers.announce(queue, rings),

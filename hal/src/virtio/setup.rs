@@ -5,11 +5,9 @@
 //! Both stages are guards: dropped before the end, they mark the device FAILED, so that `?` is
 //! always right in a driver's probe.
 
-use core::sync::atomic::{Ordering, fence};
-
 use super::port::Port;
 use super::registers::status;
-use super::{Agreed, Config, Features, ProbeError};
+use super::{Agreed, Config, Features, ProbeError, order};
 
 /// How often the status is read before a reset counts as stuck. Each read is a trap to the
 /// hypervisor of a microsecond or more; no device known takes more than a few.
@@ -42,14 +40,14 @@ impl Drop for Unfinished {
 /// queues, and the memory that they named, alone (sections 2.4.1 and 2.4.2).
 ///
 /// One that never says so is marked FAILED all the same, and may be using its memory still.
-fn reset(port: &Port) -> Result<(), ProbeError> {
+pub(super) fn reset(port: &Port) -> Result<(), ProbeError> {
     port.set_status(0);
     let mut stuck = 0;
     for _ in 0..RESET_READS {
         stuck = port.status();
         if stuck == 0 {
             // What is read and written from here on is read and written after the device's last.
-            fence(Ordering::SeqCst);
+            order::full();
             return Ok(());
         }
     }
@@ -99,7 +97,9 @@ impl Setup {
         let (required, welcome) = if self.device.port.is_legacy() {
             (required, welcome | ring)
         } else {
-            (required | Features::VERSION_1, welcome | ring | Features::ACCESS_PLATFORM)
+            // A device may fail without the one of the order (section 6.2).
+            let platform = Features::ACCESS_PLATFORM | Features::ORDER_PLATFORM;
+            (required | Features::VERSION_1, welcome | ring | platform)
         };
         let features = required | self.offered.common(welcome);
         self.agree(features)

@@ -6,7 +6,7 @@ use super::mapped::{Interface, Mapped};
 use super::pci::{Pci, Vectors};
 use super::port::Port;
 use super::registers::{DEVICE_ID, MAGIC, MAGIC_VALUE, VERSION};
-use super::{ProbeError, Setup, registers};
+use super::{ProbeError, Setup, registers, setup};
 use crate::attempt::{Absent, is_nobodys};
 use crate::mmio::Window;
 use crate::pci::{self, BusMaster};
@@ -79,14 +79,19 @@ impl Transport {
     }
 
     /// Finds the registers of a virtio device on a PCI function, its modern interface, and has `map`
-    /// map them. One of them is looked at, nothing is written. It interrupts by its pin unless
-    /// [`use_messages`](Self::use_messages) says otherwise.
+    /// map them. One of them is looked at, nothing is written; but one with more doorbells than are
+    /// mapped is reset, and asked which of them are for the queues that are used. It interrupts by its
+    /// pin unless [`use_messages`](Self::use_messages) says otherwise.
     ///
     /// # Errors
     /// [`ProbeError::LegacyOnly`], [`ProbeError::NoCapability`], [`ProbeError::BadCapability`],
-    /// [`ProbeError::Pci`]; [`ProbeError::Absent`].
+    /// [`ProbeError::Pci`]; [`ProbeError::Absent`]; [`ProbeError::ResetTimeout`].
     pub fn open_pci(device: &pci::Device, map: &mut pci::Map<'_>) -> Result<Self, ProbeError> {
-        let (id, registers, master) = Pci::find(device, map)?;
+        let (id, mut registers, master) = Pci::find(device, map)?;
+        if !registers.has_doorbells() {
+            setup::reset(&Port::Pci(registers))?;
+            registers.map_doorbells(map)?;
+        }
         Ok(Self { port: Port::Pci(registers), id, master: Some(master) })
     }
 

@@ -219,25 +219,36 @@ fn the_machine_ends_by_its_watchdog() {
     assert_eq!(PowerManagement::find(bus::place(&block, 0x20)).err(), Some(Absent));
 }
 
-/// Lines 17 and 53: the first, and the last of the second word. Their neighbours are left alone.
+/// Lines 17 and 53: one of the first word, and the last of the second. Their neighbours are left
+/// alone. From a peripheral's, a line is an input first, and from an input an output at once.
 #[test]
 fn a_gpio_line_has_its_level_before_it_is_an_output() {
     for (line, select, shift, word) in [(17, 0x04, 21, 0), (53, 0x14, 9, 4)] {
         let gpio = words(&[(select, u32::MAX)]);
         let pin = Pin::find(bus::place(&gpio, 0xb4), Model::Bcm2835, line).expect("a line");
         let bit = 1 << (line % 32);
-        for (level, register) in [(Level::High, 0x1c), (Level::Low, 0x28)] {
-            bus::lock(&gpio).written.clear();
-            pin.drive(level);
-            assert_eq!(bus::lock(&gpio).written[0], (register + word, bit), "{line}");
-            assert_eq!(get(&gpio, select), !(0b110 << shift));
-        }
+        let (input, output) = ((select, !(0b111 << shift)), (select, !(0b110 << shift)));
+        pin.drive(Level::High);
+        assert_eq!(bus::lock(&gpio).written, [(0x1c + word, bit), input, output], "{line}");
         pin.listen();
-        assert_eq!(get(&gpio, select), !(0b111 << shift));
+        bus::lock(&gpio).written.clear();
+        pin.drive(Level::Low);
+        assert_eq!(bus::lock(&gpio).written, [(0x28 + word, bit), output], "{line}");
+        pin.listen();
+        assert_eq!(get(&gpio, select), input.1);
         assert_eq!(pin.level(), Level::Low);
         set(&gpio, 0x34 + word, bit);
         assert_eq!(pin.level(), Level::High);
     }
+}
+
+/// It would float for a moment, if it became an input in between.
+#[test]
+fn a_gpio_line_that_is_an_output_stays_one_whatever_it_is_driven_to() {
+    let gpio = words(&[(0x04, 0b001 << 21)]);
+    let pin = Pin::find(bus::place(&gpio, 0xb4), Model::Bcm2835, 17).expect("a line");
+    [Level::High, Level::High, Level::Low].into_iter().for_each(|level| pin.drive(level));
+    assert_eq!(bus::lock(&gpio).written, [(0x1c, 1 << 17), (0x1c, 1 << 17), (0x28, 1 << 17)]);
 }
 
 #[test]
@@ -264,6 +275,15 @@ fn a_line_of_a_pl061_is_driven_alone() {
     assert_eq!(bus::lock(&gpio).written[0], (1 << 7, 0xff), "the level comes first");
     assert_eq!((get(&gpio, 0x400), get(&gpio, 0x420)), (0b1010_0001, 0b0100_0000));
     assert_eq!(pin.level(), Level::High);
+    bus::lock(&gpio).written.clear();
+    pin.drive(Level::High);
+    pin.drive(Level::Low);
+    for (register, value) in bus::lock(&gpio).written.drain(..) {
+        let expected = BTreeMap::from([(0x400, 0b1010_0001), (0x420, 0b0100_0000)]);
+        let kept = expected.get(&register).is_none_or(|kept| *kept == value);
+        assert!(kept, "{register:#x} became {value:#x} meanwhile");
+    }
+    assert_eq!(pin.level(), Level::Low);
     pin.listen();
     assert_eq!(get(&gpio, 0x400), 0b1000_0001);
 }

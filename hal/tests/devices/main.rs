@@ -12,6 +12,7 @@ mod memory;
 mod net;
 mod now;
 mod pci;
+mod pci_doorbells;
 // What firmware has left is safe code's to sort out, at more length than Miri has time for.
 #[cfg(not(miri))]
 mod pci_firmware;

@@ -77,14 +77,23 @@ fn an_empty_bus_costs_one_look_a_device() {
 
 #[test]
 fn what_nobody_drives_is_named_and_left_alone_bridges_apart() {
-    let mut bridge = Function::new(0x1b36, 8);
-    bridge.bytes[0x0b] = 6;
-    let (placed, walked, devices) =
-        found(vec![(0, 0, bridge), (3, 0, Function::new(0x8086, 0x100e))]);
+    let used = |class: [u8; 2]| {
+        let mut function = Function::new(0x1b36, 8);
+        function.set(4, &[6]);
+        function.set(0x0a, &class);
+        function
+    };
+    let (host, isa, other) = (used([0, 6]), used([1, 6]), used([0x80, 6]));
+    let root = vec![(0, 0, host), (1, 0, isa), (2, 0, other), (3, 0, used([0, 2]))];
+    let (placed, walked, devices) = found(root);
     let at = Address { bus: 0, device: 3, function: 0 };
-    assert_eq!(&walked.others[..], [(at, 0x8086, 0x100e)]);
+    assert_eq!(&walked.others[..], [(at, 0x1b36, 8)]);
     assert!(devices.is_empty());
-    assert_eq!(placed.with(|pci| pci.at(0, 3, 0).expect("there").bytes[4]), 0);
+    // The host bridge is the way of all others, and the console may be behind the next one; neither of
+    // the rest reaches memory, or answers where others are to be.
+    let commands =
+        [0, 1, 2, 3].map(|at| placed.with(|pci| pci.at(0, at, 0).expect("there").bytes[4]));
+    assert_eq!(commands, [6, 2, 0, 0]);
 }
 
 #[test]
@@ -173,16 +182,62 @@ fn memory_without_room_is_named() {
 
 #[test]
 fn large_memory_goes_above_4_gib_where_it_can() {
-    for (behind, kind, fits) in [(false, 4, true), (true, 0xc, true), (true, 4, false)] {
+    for (behind, for_prefetchable, kind, fits) in [
+        (false, false, 4, true),
+        (true, false, 0xc, true),
+        (true, false, 4, false),
+        (false, true, 4, false),
+        (false, true, 0xc, true),
+    ] {
         let mut large = card();
         large.memory[2] = Memory { size: 512 << 20, kind };
         let root = match behind {
             true => vec![(1, 0, Function::root_port(vec![(0, 0, large)]))],
             false => vec![(1, 0, large)],
         };
-        let (placed, walked, devices) = found(root);
-        assert_eq!(devices.len(), usize::from(fits), "{behind} {kind}: {:?}", walked.complaints);
+        let mut placed = Pci::new(Layout::Enhanced, root).place();
+        placed.bridge.windows[1].is_prefetchable = for_prefetchable;
+        let (walked, devices) = look(&placed);
+        let complaints = &walked.complaints;
+        assert_eq!(devices.len(), usize::from(fits), "{behind} {kind:#x}: {complaints:?}");
         devices.iter().for_each(|device| serves(&placed, device));
+    }
+}
+
+#[test]
+fn bridges_of_the_older_pci_send_messages_in_a_name_of_their_own() {
+    const NONE: u8 = 0;
+    const TO_PCI: u8 = 0x72;
+    const FROM_PCI: u8 = 0x82;
+    const UPSTREAM: u8 = 0x52;
+    let bridge = |kind: u8, behind| {
+        let mut bridge = Function::root_port(behind);
+        match kind {
+            NONE => bridge.bytes[0x34] = 0,
+            kind => bridge.bytes[0x56] = kind,
+        }
+        bridge
+    };
+    // From the root bus on; the device is on the last one.
+    for (bridges, requester) in [
+        (&[][..], "00:03.0"),
+        (&[UPSTREAM], "01:03.0"),
+        (&[TO_PCI], "01:00.0"),
+        (&[NONE], "00:03.0"),
+        (&[FROM_PCI], "00:03.0"),
+        (&[TO_PCI, NONE], "01:00.0"),
+        (&[NONE, NONE], "00:03.0"),
+        (&[UPSTREAM, TO_PCI], "02:00.0"),
+        (&[UPSTREAM, NONE], "01:03.0"),
+    ] {
+        let mut bus = vec![(3, 0, card())];
+        for kind in bridges.iter().rev() {
+            bus = vec![(3, 0, bridge(*kind, bus))];
+        }
+        let (placed, walked, devices) = found(bus);
+        assert!(walked.complaints.is_empty(), "{bridges:x?}: {:?}", walked.complaints);
+        assert_eq!(devices[0].requester.to_string(), requester, "{bridges:x?}");
+        serves(&placed, &devices[0]);
     }
 }
 

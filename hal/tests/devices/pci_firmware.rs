@@ -112,6 +112,7 @@ fn one_too_many_is_turned_off() {
     }
     let (placed, walked, devices) = found(root);
     assert_eq!(devices.len(), 32);
+    assert_eq!(walked.complaints.len(), 8);
     assert!(walked.complaints.iter().all(|(_, error)| *error == PciError::TooMany));
     for function in 0..8 {
         let command = placed.with(|pci| pci.at(0, 4, function).expect("there").bytes[4]);
@@ -245,7 +246,7 @@ fn memory_behind_a_bridge_comes_from_one_window_a_side() {
     let halves = [0, half].map(|offset| {
         let start = low.memory.start().0 + offset;
         let memory = elone_hal::address::PhysicalRange::new(start, half).expect("in range");
-        elone_hal::pci::MemoryWindow { memory, bus: low.bus + offset }
+        elone_hal::pci::MemoryWindow { memory, bus: low.bus + offset, is_prefetchable: false }
     });
     let high = placed.bridge.windows[1];
     placed.bridge.windows = halves.into_iter().chain([high]).collect();
@@ -292,4 +293,38 @@ fn bridges_beyond_the_list_are_closed_before_they_get_numbers() {
             placed.with(|pci| pci.at(0, 3, function).expect("there").bytes[0x19..=0x1a].to_vec());
         assert_eq!(buses, [0, 0]);
     }
+}
+
+/// Where nobody can look, a function goes on as firmware had it: nothing of that reaches memory.
+#[test]
+fn a_bridge_behind_which_nobody_can_look_passes_nothing_on() {
+    let port = |numbers: (u8, u8)| {
+        numbered(Function::root_port(vec![(0, 0, used(card(), LOW))]), numbers.0, numbers.1)
+    };
+    for is_set_up in [false, true] {
+        let mut placed = Pci::new(Layout::Enhanced, vec![(1, 0, port((1, 1)))]).place();
+        placed.bridge.is_set_up = is_set_up;
+        let root = placed.bridge.configuration.start();
+        let map = &mut |range: elone_hal::address::PhysicalRange| {
+            (range.start() == root).then(|| placed.map(range))?
+        };
+        let walked = &mut walk(&placed.bridge, map);
+        let devices = walked.place(&placed.bridge);
+        let at = Address { bus: 0, device: 1, function: 0 };
+        assert_eq!((&walked.complaints[..], devices.len()), (&[(at, PciError::Unmapped)][..], 0));
+        assert_eq!(commanded(&placed, (0, 1)).0 & BUS_MASTER, 0, "{is_set_up}");
+    }
+}
+
+/// Nobody is to number it, so nobody can look behind it.
+#[test]
+fn a_bridge_that_is_not_taken_as_it_is_passes_nothing_on() {
+    let mut port = numbered(Function::root_port(vec![(0, 0, used(card(), LOW))]), 1, 1);
+    port.set(0x18, &[9]);
+    let mut placed = Pci::new(Layout::Enhanced, vec![(1, 0, port)]).place();
+    placed.bridge.is_set_up = true;
+    let (walked, devices) = look(&placed);
+    let complaints: Vec<_> = walked.complaints.iter().map(|(_, error)| *error).collect();
+    assert_eq!((&complaints[..], devices.len()), (&[PciError::NotSetUp][..], 0));
+    assert_eq!(commanded(&placed, (0, 1)).0, MEMORY, "all else stays");
 }

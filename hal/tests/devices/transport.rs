@@ -150,6 +150,21 @@ fn no_feature_is_taken_that_was_not_asked_for() {
     }
 }
 
+/// Hardware may refuse to work without it; a legacy device has no such bit to offer.
+#[test]
+fn the_platforms_order_is_taken_where_it_is_offered_and_kept() {
+    const PLATFORM: u64 = 1 << 33 | 1 << 36;
+    for (version, offered, accepted) in
+        [(MODERN, PLATFORM, PLATFORM), (MODERN, 0, 0), (LEGACY, PLATFORM, 0)]
+    {
+        let (device, transport) = open(Virtio::new(version, NET, offered, &[8, 8], &[]));
+        let mut net = Net::probe(transport, &mut pool()).expect("a device");
+        assert_eq!(device.lock().accepted & PLATFORM, accepted);
+        net.restart().expect("again");
+        assert_eq!(device.lock().accepted & PLATFORM, accepted);
+    }
+}
+
 #[test]
 fn a_missing_busy_or_short_queue_is_named() {
     for version in [LEGACY, MODERN] {

@@ -3,7 +3,7 @@
 
 use elone_hal::address::PhysicalRange;
 use elone_hal::mmio::Window;
-use elone_hal::pci::{self, Address, Device as Card};
+use elone_hal::pci::{self, Device as Card};
 use elone_hal::virtio::{DeviceId, ProbeError, Transport, Vectors};
 
 use super::{Devices, Heard, Place, SlotError, Wiring};
@@ -11,8 +11,15 @@ use crate::machine::{Machine, PciHost};
 use crate::memory::Memory;
 use crate::messages::{Messages, Requester};
 
-/// How many messages a device has: one of its queues, one of its configuration.
-const MESSAGES: u16 = 2;
+/// How many messages a device has a use for: one of its queues, and one of its configuration where
+/// there is somebody to tell of that. Of entropy nobody waits for an interrupt.
+const fn useful_messages(id: DeviceId) -> u16 {
+    match id {
+        DeviceId::NET | DeviceId::BLOCK => 2,
+        DeviceId::CONSOLE => 1,
+        _ => 0,
+    }
+}
 
 /// Finds everything behind all host bridges. The lists that takes are large, and not to lie on the stack
 /// for the rest of the boot.
@@ -68,12 +75,11 @@ impl Plugged<'_, '_> {
             log::warn!("{at}: taken to be coherent");
         }
         let id = transport.id();
-        // Of entropy nobody waits for an interrupt.
-        let wiring = match id {
-            DeviceId::NET | DeviceId::BLOCK | DeviceId::CONSOLE => {
-                self.by_message(&mut transport, messages, memory).unwrap_or_else(|| self.by_pin())
-            }
-            _ => Wiring::Line(None),
+        let wiring = match useful_messages(id) {
+            0 => Wiring::Line(None),
+            most => self
+                .by_message(most, &mut transport, messages, memory)
+                .unwrap_or_else(|| self.by_pin()),
         };
         let (wiring, heard) = match devices.adopt(at, transport, wiring, memory) {
             // What it said of its table is not so: it still has its line.
@@ -99,14 +105,16 @@ impl Plugged<'_, '_> {
         Ok(())
     }
 
-    /// Has the device interrupt by messages, if it can and somebody takes them.
+    /// Has the device interrupt by messages, at most so many, if it can and somebody takes them. One
+    /// will do: it is for everything then.
     fn by_message(
         &self,
+        most: u16,
         transport: &mut Transport,
         messages: &mut Messages<'_>,
         memory: &mut Memory,
     ) -> Option<Wiring> {
-        let (controller, id) = self.host.messages(self.address())?;
+        let (controller, id) = self.host.messages(self.card.requester)?;
         let table = match self.card.message_table(&mut |range| map(memory, range)) {
             Ok(table) => table?,
             Err(error) => {
@@ -114,7 +122,7 @@ impl Plugged<'_, '_> {
                 return None;
             }
         };
-        let count = table.entries().min(MESSAGES);
+        let count = table.entries().min(most);
         let given = messages.allot(Requester { controller, id }, count.into(), memory)?;
         table.send(given.iter().map(|message| (message.address, message.data)));
         let queues = given.first()?.interrupt;
@@ -130,10 +138,6 @@ impl Plugged<'_, '_> {
             None => return Wiring::Line(None),
         };
         Wiring::Line(self.machine.pci_interrupt(self.number, address, pin))
-    }
-
-    fn address(&self) -> Address {
-        self.card.function.address()
     }
 }
 

@@ -237,6 +237,7 @@ fn memory<'t>(
     /// In the first cell of an address: which space it is in. Bits 25 and 24.
     const MEMORY: u32 = 2 << 24;
     const KIND: u32 = 3 << 24;
+    const PREFETCHABLE: u32 = 1 << 30;
     let parent_cells = buses.parent_address_cells();
     let mut cells = properties.ranges.map(Value::cells).unwrap_or_default();
     let next = move || {
@@ -245,7 +246,7 @@ fn memory<'t>(
         }
         let entry = (|| {
             let (kind, bus) = (cells.next()?, cells.number(2)?);
-            Some((kind & KIND, bus, cells.number(parent_cells?)?, cells.number(2)?))
+            Some((kind, bus, cells.number(parent_cells?)?, cells.number(2)?))
         })();
         if entry.is_none() {
             cells = Default::default();
@@ -253,10 +254,10 @@ fn memory<'t>(
         Some(entry.ok_or(Problem::BadProperty("ranges")))
     };
     core::iter::from_fn(next).filter_map(|entry| match entry {
-        Ok((kind, bus, start, length)) => (kind & MEMORY != 0 && length > 0).then(|| {
+        Ok((kind, bus, start, length)) => (kind & KIND & MEMORY != 0 && length > 0).then(|| {
             let memory = buses.translate(start, length)?;
             bus.checked_add(length).ok_or(Problem::BadProperty("ranges"))?;
-            Ok(MemoryWindow { memory, bus })
+            Ok(MemoryWindow { memory, bus, is_prefetchable: kind & PREFETCHABLE != 0 })
         }),
         Err(problem) => Some(Err(problem)),
     })

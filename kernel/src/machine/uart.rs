@@ -26,7 +26,8 @@ impl Kind {
     }
 }
 
-/// A 16550's layout (dt-schema, `8250.yaml`): bytes, one after the other, unless it says otherwise.
+/// A 16550's layout (dt-schema, `8250.yaml`): bytes, one after the other, unless it says otherwise. One
+/// whose registers are words of four bytes that overlap, or of two bytes, is not to be had here.
 fn ns16550(properties: &Properties) -> Result<UartModel, Problem> {
     let byte = |value: Option<Value>, default| match value {
         Some(value) => value.cell().and_then(|cell| u8::try_from(cell).ok()),
@@ -34,7 +35,8 @@ fn ns16550(properties: &Properties) -> Result<UartModel, Problem> {
     };
     let register_shift = byte(properties.reg_shift, 0).filter(|shift| *shift <= 3);
     let register_shift = register_shift.ok_or(Problem::BadProperty("reg-shift"))?;
-    let access_width = byte(properties.reg_io_width, 1).filter(|width| matches!(width, 1 | 2 | 4));
+    let access_width = byte(properties.reg_io_width, 1)
+        .filter(|width| *width == 1 || *width == 4 && register_shift >= 2);
     let access_width = access_width.ok_or(Problem::BadProperty("reg-io-width"))?;
     Ok(UartModel::Ns16550 { register_shift, access_width })
 }

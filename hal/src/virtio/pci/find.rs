@@ -1,7 +1,7 @@
 //! Where the registers of a device on PCI are: its capabilities say so (virtio 1.2, section 4.1.4).
 //! They are the device's word, so each is checked against the memory that the device has.
 
-use super::{Pci, QUEUES, common};
+use super::{Doorbells, Pci, QUEUES, common};
 use crate::address::PhysicalRange;
 use crate::attempt::Absent;
 use crate::mmio::Window;
@@ -18,14 +18,15 @@ const TRANSITIONAL: u16 = 0x1000;
 
 /// No more of a capability is mapped than is ever used, in bytes.
 const MOST: u64 = 0x1000;
-/// Of doorbells: some devices have one a page.
-const MOST_DOORBELLS: u64 = QUEUES as u64 * 0x1000;
+/// Doorbells are mapped all at once where they are no more than this, in bytes. Most devices have theirs
+/// in one page, some have one a page; hardware may have thousands.
+const MOST_DOORBELLS: u64 = 0x1_0000;
 
 /// What a capability is about, in the order of the numbers that they have (section 4.1.4): the word
 /// for it, and how many bytes of it there must be at least.
 const KINDS: [(&str, u64, u64); 4] = [
     ("common registers", common::LENGTH, MOST),
-    ("doorbells", 2, MOST_DOORBELLS),
+    ("doorbells", 2, u64::MAX), // any of them may be a queue's
     ("interrupt status", 1, MOST),
     ("configuration", 1, MOST),
 ];
@@ -64,7 +65,9 @@ impl Pci {
             Some(_) => region(CONFIG, 4)?,
             None => PhysicalRange::default(),
         };
-        let runs = Runs::of([registers, doorbells, isr, config]);
+        let whole = doorbells.length() <= MOST_DOORBELLS;
+        let doorbells_now = if whole { doorbells } else { PhysicalRange::default() };
+        let runs = Runs::of([registers, doorbells_now, isr, config]);
         let windows = runs.map(map)?;
         let see = |region| windows.see(region).ok_or(PciError::Unmapped);
         let (common, start) = see(registers)?;
@@ -75,8 +78,6 @@ impl Pci {
         if common.attempt8(common::DEVICE_STATUS)? == u8::MAX {
             return Err(Absent.into());
         }
-        let (window, start) = see(doorbells)?;
-        let length = usize::try_from(doorbells.length()).unwrap_or_default();
         let found = Self {
             common,
             config: match config.is_empty() {
@@ -84,9 +85,8 @@ impl Pci {
                 false => within(see(config)?, config),
             },
             isr: see(isr)?,
-            doorbells: (window, start, length),
-            multiplier,
-            doorbell: [0; QUEUES],
+            doorbells: Doorbells::new(doorbells, multiplier, windows.run_of(doorbells)),
+            doorbell: [None; QUEUES],
             vectors: None,
         };
         Ok((id, found, device.function.bus_master()))
@@ -178,10 +178,15 @@ impl Runs {
 }
 
 impl Windows {
+    /// The run in which a region lies.
+    fn run_of(&self, region: PhysicalRange) -> Option<(PhysicalRange, Window)> {
+        self.0.iter().find(|(run, _)| run.contains(&region)).copied()
+    }
+
     /// The window in which a region lies, and where in it.
     fn see(&self, region: PhysicalRange) -> Option<(Window, usize)> {
-        let (run, window) = self.0.iter().find(|(run, _)| run.contains(&region))?;
+        let (run, window) = self.run_of(region)?;
         let offset = usize::try_from(region.start().0 - run.start().0).ok()?;
-        Some((*window, offset))
+        Some((window, offset))
     }
 }

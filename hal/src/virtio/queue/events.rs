@@ -1,9 +1,8 @@
 //! Who wants to hear of what: notifications to the device, interrupts from it, both only where they
 //! are asked for (virtio 1.2, sections 2.7.7 and 2.7.10).
 
-use core::sync::atomic::{Ordering, fence};
-
 use super::{FLAGS, INDEX, Queue, RING, State};
+use crate::virtio::order;
 
 /// Available flag: do not interrupt (section 2.7.7). Used flag: do not notify (section 2.7.10).
 const NO_EVENTS: u16 = 1;
@@ -24,7 +23,7 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
         }
         self.rings.available.store_release(INDEX, new);
         self.published = new;
-        fence(Ordering::SeqCst); // the index before the look at what the device wants (2.7.13.4.1)
+        order::full(); // the index before the look at what the device wants (2.7.13.4.1)
         if self.event_index {
             let event = self.rings.used.load(RING + 4 * usize::from(self.rings.size));
             needs_event(event, new, old)
@@ -49,7 +48,7 @@ impl<const CHAINS: usize, const PARTS: usize> Queue<CHAINS, PARTS> {
         } else {
             self.rings.available.store(FLAGS, 0);
         }
-        fence(Ordering::SeqCst); // the wish before the look at whether it came too late (2.7.7.1)
+        order::full(); // the wish before the look at whether it came too late (2.7.7.1)
         self.is_overdue()
     }
 

@@ -5,7 +5,9 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 
 use crate::scenario::scenarios;
 use crate::{Board, Context, Machine, Scenario};
@@ -13,15 +15,17 @@ use crate::{Board, Context, Machine, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = scenarios!["messages":
     Quick without_an_its_lines_serve,
     Quick an_its_that_is_not_there_leaves_lines,
+    Quick the_last_message_is_for_everything,
 ];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Its devices are on PCI, and there is an ITS for them.
 const BOARD: &str = "qemu-virt-pci-gicv3";
+/// The same with a GICv2m frame.
+const BOARD_WITH_FRAME: &str = "qemu-virt-pci";
 
-/// Where QEMU's `virt` machine has its ITS, and where it has nobody.
-const ITS: u64 = 0x0808_0000;
+/// Where QEMU's `virt` machine has nobody.
 const NOBODY: u64 = 0x0b00_0000;
 
 fn without_an_its_lines_serve(context: &Context) -> Result<()> {
@@ -30,10 +34,34 @@ fn without_an_its_lines_serve(context: &Context) -> Result<()> {
     serves(context.machine_of(&board, "echo")?, &["by line, "])
 }
 
-/// The device tree is the machine's own, but for the place of its ITS.
 fn an_its_that_is_not_there_leaves_lines(context: &Context) -> Result<()> {
-    let file = context.scratch.join("its-elsewhere.dtb");
-    let board = Board::find(&context.boards, BOARD)?;
+    let machine = with_tree(context, BOARD, "/intc@8000000/its@8080000", |its| {
+        let place = [NOBODY, 0x2_0000].map(u64::to_be_bytes).concat();
+        its.add_property(DeviceTreeProperty::new("reg", place)?);
+        Ok(())
+    })?;
+    serves(machine, &["their controller: nothing answers there", "by line, "])
+}
+
+/// A device that would have two is content with one.
+fn the_last_message_is_for_everything(context: &Context) -> Result<()> {
+    let machine = with_tree(context, BOARD_WITH_FRAME, "/intc@8000000/v2m@8020000", |frame| {
+        frame.add_property(DeviceTreeProperty::new("arm,msi-base-spi", 80_u32)?);
+        frame.add_property(DeviceTreeProperty::new("arm,msi-num-spis", 1_u32)?);
+        Ok(())
+    })?;
+    serves(machine, &["network interface: by message, "])
+}
+
+/// A machine on this board whose device tree is its own, but for the node at `path`.
+fn with_tree(
+    context: &Context,
+    board: &str,
+    path: &str,
+    change: impl FnOnce(&mut DeviceTreeNode) -> Result<()>,
+) -> Result<Machine> {
+    let file = context.scratch.join("changed.dtb");
+    let board = Board::find(&context.boards, board)?;
     let dumped = Command::new(&board.emulator)
         .args(["-machine", &format!("{},dumpdtb={}", board.machine, file.display())])
         .args(["-cpu", &board.cpu, "-m", &board.memory.to_string(), "-nographic", "-nodefaults"])
@@ -41,32 +69,13 @@ fn an_its_that_is_not_there_leaves_lines(context: &Context) -> Result<()> {
         .with_context(|| format!("`{}` does not start", board.emulator))?;
     ensure!(dumped.status.success(), "no tree: {}", String::from_utf8_lossy(&dumped.stderr));
 
-    let mut tree = packed(&fs::read(&file)?)?;
-    let places: Vec<usize> = (0..tree.len().saturating_sub(8))
-        .filter(|&at| tree[at..at + 8] == ITS.to_be_bytes())
-        .collect();
-    ensure!(places.len() == 1, "{} places in the tree may be that of the ITS", places.len());
-    tree[places[0]..places[0] + 8].copy_from_slice(&NOBODY.to_be_bytes());
-    fs::write(&file, &tree)?;
-
+    let tree = fs::read(&file)?;
+    let tree = Fdt::new(&tree).map_err(|error| anyhow!("its own tree: {error}"))?;
+    let mut tree = DeviceTree::from_fdt(&tree);
+    change(tree.find_node_mut(path).with_context(|| format!("the tree has no {path}"))?)?;
+    fs::write(&file, tree.to_dtb())?;
     let machine = context.machine_of(&board, "echo")?;
-    let machine = machine.argument("-dtb").argument(&file.display().to_string());
-    serves(machine, &["their controller: nothing answers there", "by line, "])
-}
-
-/// A tree without the room that QEMU leaves in it: it is to have less than 2 MiB when QEMU has left more.
-fn packed(tree: &[u8]) -> Result<Vec<u8>> {
-    let word = |at: usize| {
-        let bytes = tree.get(at..at + 4).context("a tree without a header")?;
-        Ok::<u32, anyhow::Error>(u32::from_be_bytes(bytes.try_into()?))
-    };
-    // Where structure and strings begin, and how long they are (Devicetree Specification 0.4, section 5.2).
-    let [structure, strings, strings_size, structure_size] =
-        [word(8)?, word(12)?, word(32)?, word(36)?];
-    let end = (structure + structure_size).max(strings + strings_size);
-    let mut tree = tree.get(..usize::try_from(end)?).context("a tree cut short")?.to_vec();
-    tree[4..8].copy_from_slice(&end.to_be_bytes());
-    Ok(tree)
+    Ok(machine.argument("-dtb").argument(&file.display().to_string()))
 }
 
 /// The kernel says all of `words`, one after the other, and the network serves: interrupts come.

@@ -142,6 +142,7 @@ fn devices_behind_bridges_serve(context: &Context) -> Result<()> {
             "03:00.0",
         ),
         ("qemu-virt-pci-lines", &["pcie-pci-bridge,id=older0"], "older0,addr=3", "01:03.0"),
+        ("qemu-virt-pci-gicv3", &["pcie-pci-bridge,id=older0"], "older0,addr=3", "01:03.0"),
     ] {
         // A bridge has to be there before what is behind it: these are the only devices.
         let model = Board::find(&context.boards, board)?.devices.network.context("a network")?;
