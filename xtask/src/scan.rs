@@ -350,6 +350,11 @@ mod tests {
         let adrp = [0x9000_0000, 0x9100_4001, NOP, NOP]; // .init: adrp x0; add x1, x0, #16
         let taken = [0x9400_0004, adrp[0], adrp[1], NOP];
         assert_eq!(strays(taken, back, 0), 1, "the boot has its address");
+        let add = 0x9100_07e0; // add x0, sp, #1
+        let other = [0x9400_0004, adrp[0], add, adrp[1]];
+        assert_eq!(strays(other, back, 0), 0, "sixteen more than something else");
+        let branch = [adrp[0], 0x9400_0003, add, adrp[1]];
+        assert_eq!(strays(branch, back, 0), 1, "where the branch leads the page may be meant");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::instructions::{Reference, add, address, branch};
+use super::instructions::{Reference, add, address, branch, overwrites};
 use super::linked::Linked;
 use crate::names::Names;
 
@@ -33,9 +33,9 @@ impl Callers {
                     }
                     Some(Reference::Page(distance)) => {
                         let page = (at & !0xfff).checked_add_signed(distance);
-                        let next = run[index..].iter().skip(1).take(NEAR);
-                        let offsets = next.filter_map(|&(_, other)| add(other, word));
-                        taken.extend(offsets.filter_map(|offset| page?.checked_add(offset)));
+                        let next = run[index..].iter().skip(1).take(NEAR).map(|&(_, next)| next);
+                        taken
+                            .extend(completed(word, next).filter_map(|low| page?.checked_add(low)));
                     }
                     None => {}
                 }
@@ -64,4 +64,19 @@ impl Callers {
     pub(super) fn is_boot_only(&self, function: u64) -> bool {
         self.boot_only.contains(&function)
     }
+}
+
+/// What the instructions `next` after ADRP may add to its page. From where another value is in its
+/// register nothing they add is meant for it, unless a branch before that takes the page elsewhere.
+fn completed(adrp: u32, next: impl Iterator<Item = u32>) -> impl Iterator<Item = u64> {
+    let (mut straight, mut gone) = (true, false);
+    next.map_while(move |word| {
+        if gone {
+            return None;
+        }
+        straight &= branch(word).is_none();
+        gone = straight && overwrites(word, adrp);
+        Some(add(word, adrp))
+    })
+    .flatten()
 }

@@ -153,6 +153,14 @@ pub(crate) fn add(word: u32, adrp: u32) -> Option<u64> {
     (adds && same).then(|| u64::from(bits(word, 21, 10)))
 }
 
+/// Whether `word` gives another value to the register that `adrp` has written (C4.1: data processing
+/// with a constant; of registers, logical and additions; loads of a register from a constant offset).
+pub(crate) fn overwrites(word: u32, adrp: u32) -> bool {
+    let computes = bits(word, 28, 26) == 0b100 || matches!(bits(word, 28, 24), 0b0_1010 | 0b0_1011);
+    let loads = bits(word, 29, 24) == 0b11_1001 && bits(word, 23, 22) == 0b01;
+    (computes || loads) && bits(word, 4, 0) == bits(adrp, 4, 0)
+}
+
 /// What an instruction makes an address of, as a distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
@@ -268,5 +276,20 @@ mod tests {
         assert_eq!(add(0x9104_8c20, 0xb000_0001), Some(0x123)); // add x0, x1, #0x123
         assert_eq!(add(0x9104_8c20, 0xb000_0002), None);
         assert_eq!(add(0xd104_8c20, 0xb000_0001), None); // sub
+        for (word, does) in [
+            (0xb000_0001, true),  // adrp x1
+            (0x9104_8c01, true),  // add x1, x0, #0x123
+            (0xd280_0001, true),  // mov x1, #0
+            (0xaa00_03e1, true),  // mov x1, x0
+            (0x8b00_0021, true),  // add x1, x1, x0
+            (0xf940_0001, true),  // ldr x1, [x0]
+            (0xf900_0001, false), // str x1, [x0]
+            (0x9104_8c20, false), // add x0, x1, #0x123
+            (0xfa40_0001, false), // ccmp x0, x0, #1, eq
+            (0xb400_0001, false), // cbz x1
+            (0xd503_201f, false), // nop
+        ] {
+            assert_eq!(overwrites(word, 0xb000_0001), does, "{word:#x}");
+        }
     }
 }
