@@ -5,9 +5,9 @@
 //!
 //! What both sides may change at any time is reached as atomics ([`Shared`]): a device is one more
 //! thread, and not a trusted one. Everything is little-endian, as virtio 1.2, section 2.7 wants it.
-//! Release stores and acquire loads become `stlr` and `ldar`, which order the accesses for whoever sees
-//! the memory coherently, a hypervisor's threads included; what has to be ordered more than that is by
-//! the transport's own barrier.
+//! Release stores and acquire loads become `stlr` and `ldar`, which order the accesses for every observer
+//! of inner shareable memory, a hypervisor's threads included; what has to be ordered with accesses to
+//! registers is by the transport's own barrier.
 
 mod shared;
 

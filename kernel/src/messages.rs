@@ -68,7 +68,7 @@ impl<'m> Messages<'m> {
         Self { machine, redistributor, controllers: Vec::new(), lpis: None, pool: None }
     }
 
-    /// Gives a device `count` messages, once, or a single one where there are no more so many. They are
+    /// Gives a device `count` messages, once, or a single one where fewer are left. They are
     /// let through with the other interrupts (`Interrupts::open`). `None`: there are none to be had; its
     /// line has to do.
     pub(crate) fn allot(

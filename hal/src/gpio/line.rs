@@ -136,9 +136,9 @@ impl Line {
         self.registers.write32(register, (value | set) & !clear);
     }
 
-    /// Chooses what a line of the BCM2835 is for: [`INPUT`] or [`OUTPUT`]. One that is that already
-    /// is not touched, as an output would float meanwhile. From a peripheral's the way to an output
-    /// leads by an input.
+    /// Chooses what a line of the BCM2835 is for: [`INPUT`] or [`OUTPUT`]. A line that has
+    /// that function already is not touched: an output would float meanwhile. One that is a
+    /// peripheral's becomes an input before it becomes an output.
     fn choose(self, function: u32) {
         let (register, shift) = (GPFSEL + 4 * (self.number / 10) as usize, self.number % 10 * 3);
         let held = self.registers.read32(register) >> shift & FUNCTION;

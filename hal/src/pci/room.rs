@@ -92,12 +92,14 @@ impl Room {
         let (low, high) = (window_of(Side::Low), window_of(Side::High));
         let windows = (0..).zip(&mut self.free).zip(&self.prefetchable);
         let mut places = windows.filter_map(|((window, (next, end)), for_prefetchable)| {
-            (bar.is_prefetchable || !for_prefetchable).then_some(())?;
             let mut start = next.checked_next_multiple_of(bar.size)?;
             // Nothing lies on both sides.
             if start < FOUR_GIB && start.checked_add(bar.size)? > FOUR_GIB {
                 start = FOUR_GIB.checked_next_multiple_of(bar.size)?;
             }
+            // What a bridge passes on below 4 GiB may be read as it is only.
+            let may_be_ahead = bar.is_prefetchable && !(is_behind_a_bridge && start < FOUR_GIB);
+            (may_be_ahead || !for_prefetchable).then_some(())?;
             let last = start.checked_add(bar.size)?;
             let whole = last.checked_next_multiple_of(align)?;
             let only = match Side::of(start) {

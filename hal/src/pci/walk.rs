@@ -130,7 +130,7 @@ impl Walk<'_, '_, '_> {
             return;
         }
         match function.class() {
-            (BRIDGES_CLASS, HOST) => {}
+            (BRIDGES_CLASS, HOST) if address.bus == self.host.first_bus => {}
             (BRIDGES_CLASS, kind) if OLDEST.contains(&kind) => function.silence(),
             (BRIDGES_CLASS, _) => self.turn_off(&function),
             _ => {

@@ -18,7 +18,7 @@ impl Features {
     pub const VERSION_1: Self = Self::bit(32);
     /// The device reaches memory as the platform says, not as the processor does (section 6).
     pub const ACCESS_PLATFORM: Self = Self::bit(33);
-    /// And what is done to memory is ordered for it as the platform says: it may be hardware, which
+    /// What is done to memory is ordered for the device as the platform says: it may be hardware, which
     /// has no processor's idea of that (section 6).
     pub const ORDER_PLATFORM: Self = Self::bit(36);
 

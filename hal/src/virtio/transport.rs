@@ -80,8 +80,10 @@ impl Transport {
 
     /// Finds the registers of a virtio device on a PCI function, its modern interface, and has `map`
     /// map them. One of them is looked at, nothing is written; but one with more doorbells than are
-    /// mapped is reset, and asked which of them are for the queues that are used. It interrupts by its
-    /// pin unless [`use_messages`](Self::use_messages) says otherwise.
+    /// mapped is reset, and asked which of them are for the queues that are used: before its features
+    /// are agreed on (section 3.1.1 has queues looked for after that), as they are mapped by the boot.
+    /// One that says something else then is not used. It interrupts by its pin unless
+    /// [`use_messages`](Self::use_messages) says otherwise.
     ///
     /// # Errors
     /// [`ProbeError::LegacyOnly`], [`ProbeError::NoCapability`], [`ProbeError::BadCapability`],

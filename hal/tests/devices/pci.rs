@@ -4,7 +4,7 @@ use elone_hal::address::PhysicalRange;
 use elone_hal::fake::honest;
 use elone_hal::fake::pci::{Bus, Function, Memory, Pci, Placed};
 use elone_hal::fake::virtio::Virtio;
-use elone_hal::pci::{Address, Device, Layout, PciError, Walked, walk};
+use elone_hal::pci::{Address, Device, Layout, MemoryWindow, PciError, Walked, walk};
 use elone_hal::virtio::blk::Blk;
 use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
@@ -76,7 +76,7 @@ fn an_empty_bus_costs_one_look_a_device() {
 }
 
 #[test]
-fn what_nobody_drives_is_named_and_left_alone_bridges_apart() {
+fn what_nobody_drives_is_turned_off_and_named_unless_it_is_a_bridge() {
     let used = |class: [u8; 2]| {
         let mut function = Function::new(0x1b36, 8);
         function.set(4, &[6]);
@@ -84,16 +84,20 @@ fn what_nobody_drives_is_named_and_left_alone_bridges_apart() {
         function
     };
     let (host, isa, other) = (used([0, 6]), used([1, 6]), used([0x80, 6]));
-    let root = vec![(0, 0, host), (1, 0, isa), (2, 0, other), (3, 0, used([0, 2]))];
+    let elsewhere = Function::root_port(vec![(0, 0, used([0, 6]))]);
+    let root =
+        vec![(0, 0, host), (1, 0, isa), (2, 0, other), (3, 0, used([0, 2])), (4, 0, elsewhere)];
     let (placed, walked, devices) = found(root);
     let at = Address { bus: 0, device: 3, function: 0 };
     assert_eq!(&walked.others[..], [(at, 0x1b36, 8)]);
     assert!(devices.is_empty());
-    // The host bridge is the way of all others, and the console may be behind the next one; neither of
+    // The host bridge is the way of all others, and the console may be behind the next one; none of
     // the rest reaches memory, or answers where others are to be.
     let commands =
         [0, 1, 2, 3].map(|at| placed.with(|pci| pci.at(0, at, 0).expect("there").bytes[4]));
     assert_eq!(commands, [6, 2, 0, 0]);
+    let behind = placed.with(|pci| pci.at(1, 0, 0).expect("there").bytes[4]);
+    assert_eq!(behind, 0, "what says that it is a host bridge, and is none");
 }
 
 #[test]
@@ -202,6 +206,25 @@ fn large_memory_goes_above_4_gib_where_it_can() {
         assert_eq!(devices.len(), usize::from(fits), "{behind} {kind:#x}: {complaints:?}");
         devices.iter().for_each(|device| serves(&placed, device));
     }
+}
+
+#[test]
+fn what_is_behind_a_bridge_low_down_is_not_put_where_it_may_be_read_ahead() {
+    let mut both = card();
+    both.memory[0] = Memory { size: 0x1000, kind: 8 };
+    let root = vec![(1, 0, Function::root_port(vec![(0, 0, both)]))];
+    let mut placed = Pci::new(Layout::Enhanced, root).place();
+    let low = placed.bridge.windows[0];
+    let half = low.memory.length() / 2;
+    let part = |offset, is_prefetchable| {
+        let memory = PhysicalRange::new(low.memory.start().0 + offset, half).expect("in range");
+        MemoryWindow { memory, bus: low.bus + offset, is_prefetchable }
+    };
+    let windows = [part(0, true), part(half, false)];
+    placed.bridge.windows = windows.into_iter().collect();
+    let (walked, devices) = look(&placed);
+    assert!(walked.complaints.is_empty(), "{:?}", walked.complaints);
+    serves(&placed, &devices[0]);
 }
 
 #[test]

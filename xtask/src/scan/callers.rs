@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::instructions::{Reference, add, address, branch, overwrites};
+use super::instructions::{Reference, add, address, branch, jumps, overwrites};
 use super::linked::Linked;
 use crate::names::Names;
 
@@ -74,9 +74,28 @@ fn completed(adrp: u32, next: impl Iterator<Item = u32>) -> impl Iterator<Item =
         if gone {
             return None;
         }
-        straight &= branch(word).is_none();
+        straight &= branch(word).is_none() && !jumps(word);
         gone = straight && overwrites(word, adrp);
         Some(add(word, adrp))
     })
     .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_completed_until_its_register_holds_something_else() {
+        let adrp = 0x9000_0000; // adrp x0, .
+        let [other, add] = [0x9100_07e0, 0x9100_4001]; // add x0, sp, #1; add x1, x0, #16
+        let completed = |next: &[u32]| completed(adrp, next.iter().copied()).collect::<Vec<_>>();
+        assert_eq!(completed(&[add, other, add]), [16]);
+        // In place, and nothing after that.
+        assert_eq!(completed(&[0x9100_4000, add]), [16]);
+        // What lies between may lead to the second one: cbz x9, b, br x9, blr x9, retaa.
+        for away in [0xb400_0049, 0x1400_0002, 0xd61f_0120, 0xd63f_0120, 0xd65f_0bff] {
+            assert_eq!(completed(&[away, other, add]), [16], "{away:#x}");
+        }
+    }
 }

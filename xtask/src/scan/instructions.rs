@@ -153,12 +153,21 @@ pub(crate) fn add(word: u32, adrp: u32) -> Option<u64> {
     (adds && same).then(|| u64::from(bits(word, 21, 10)))
 }
 
+/// Whether `word` goes on elsewhere, as a register says (C4.1, "Unconditional branch (register)": BR, BLR,
+/// RET, ERET, and what checks a signature before).
+pub(crate) fn jumps(word: u32) -> bool {
+    bits(word, 31, 25) == 0b110_1011
+}
+
 /// Whether `word` gives another value to the register that `adrp` has written (C4.1: data processing
-/// with a constant; of registers, logical and additions; loads of a register from a constant offset).
+/// with a constant, but for MOVK and BFM, which keep a part of the old one; of registers, logical and
+/// additions; loads of a register from a constant offset).
 pub(crate) fn overwrites(word: u32, adrp: u32) -> bool {
     let computes = bits(word, 28, 26) == 0b100 || matches!(bits(word, 28, 24), 0b0_1010 | 0b0_1011);
     let loads = bits(word, 29, 24) == 0b11_1001 && bits(word, 23, 22) == 0b01;
-    (computes || loads) && bits(word, 4, 0) == bits(adrp, 4, 0)
+    let keeps =
+        matches!((bits(word, 28, 23), bits(word, 30, 29)), (0b10_0101, 0b11) | (0b10_0110, 0b01));
+    (computes && !keeps || loads) && bits(word, 4, 0) == bits(adrp, 4, 0)
 }
 
 /// What an instruction makes an address of, as a distance.
@@ -284,6 +293,8 @@ mod tests {
             (0x8b00_0021, true),  // add x1, x1, x0
             (0xf940_0001, true),  // ldr x1, [x0]
             (0xf900_0001, false), // str x1, [x0]
+            (0xf2e0_0001, false), // movk x1, #0, lsl #48
+            (0xb340_0001, false), // bfxil x1, x0, #0, #1
             (0x9104_8c20, false), // add x0, x1, #0x123
             (0xfa40_0001, false), // ccmp x0, x0, #1, eq
             (0xb400_0001, false), // cbz x1
@@ -291,5 +302,10 @@ mod tests {
         ] {
             assert_eq!(overwrites(word, 0xb000_0001), does, "{word:#x}");
         }
+        // br x16, blr x16, ret, eret, braa x16, x17, retaa
+        for word in [0xd61f_0200, 0xd63f_0200, 0xd65f_03c0, 0xd69f_03e0, 0xd71f_0a11, 0xd65f_0bff] {
+            assert!(jumps(word), "{word:#x}");
+        }
+        assert!(![0x1400_0000, 0xd503_201f, 0xd400_0001].into_iter().any(jumps));
     }
 }

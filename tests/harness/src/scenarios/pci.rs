@@ -154,7 +154,8 @@ fn devices_behind_bridges_serve(context: &Context) -> Result<()> {
         let network = "user,id=behind,hostfwd=tcp:127.0.0.1:0-:7";
         let machine = machine.argument("-netdev").argument(network);
         let mut guest = machine.argument("-device").argument(&device).boot()?;
-        guest.wait_for(&format!("PCI {at}: network interface: by "), PATIENCE)?;
+        let how = if board == "qemu-virt-pci-lines" { "by line, " } else { "by message, " };
+        guest.wait_for(&format!("PCI {at}: network interface: {how}"), PATIENCE)?;
         let ports = guest.find_ports(&[Forward::tcp(7)])?;
         echoes_by_interrupts(&mut guest, ports[0].host)?;
     }
