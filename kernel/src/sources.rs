@@ -18,6 +18,9 @@ use crate::settings::Settings;
 /// How long an entropy device may take to answer, at the boot and after a restore. Otherwise nobody
 /// waits for it.
 const PATIENCE: Nanoseconds = Nanoseconds(100_000_000);
+/// The same where there is nothing else: a host that has other things to do may be late, and without an
+/// answer nothing random can be had.
+const LAST_HOPE: Nanoseconds = Nanoseconds(2_000_000_000);
 /// How much is asked of it at a time, in bytes.
 const REQUEST: usize = 32;
 
@@ -134,7 +137,8 @@ impl Entropy {
 /// Asks the device, and waits for its answer.
 fn ask(device: &mut Option<Rng>, generator: &mut Generator, clock: &Clock) {
     let Some(device) = device else { return };
-    let deadline = Nanoseconds(clock.now().0.saturating_add(PATIENCE.0));
+    let patience = if generator.sources().is_empty() { LAST_HOPE } else { PATIENCE };
+    let deadline = Nanoseconds(clock.now().0.saturating_add(patience.0));
     let mut bytes = [0; REQUEST];
     match device.fill(&mut bytes, || clock.now() < deadline) {
         Ok(()) => generator.absorb(|pool| pool.mix(Source::Virtio, &bytes)),
