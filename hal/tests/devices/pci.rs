@@ -10,7 +10,7 @@ use elone_hal::virtio::net::Net;
 use elone_hal::virtio::rng::Rng;
 use elone_hal::virtio::{DeviceId, ProbeError, Transport, Vectors};
 
-use crate::common::{BLOCK, ENTROPY, EVENT_INDEX, MODERN, NET, pool};
+use crate::common::{BLOCK, ENTROPY, EVENT_INDEX, MODERN, NET, pool, some};
 
 fn source() -> Virtio {
     let mut device = Virtio::new(MODERN, ENTROPY, EVENT_INDEX, &[8], &[]);
@@ -186,13 +186,13 @@ fn memory_without_room_is_named() {
 
 #[test]
 fn large_memory_goes_above_4_gib_where_it_can() {
-    for (behind, for_prefetchable, kind, fits) in [
+    for (behind, for_prefetchable, kind, fits) in some(&[
         (false, false, 4, true),
         (true, false, 0xc, true),
         (true, false, 4, false),
         (false, true, 4, false),
         (false, true, 0xc, true),
-    ] {
+    ]) {
         let mut large = card();
         large.memory[2] = Memory { size: 512 << 20, kind };
         let root = match behind {
@@ -242,7 +242,7 @@ fn bridges_of_the_older_pci_send_messages_in_a_name_of_their_own() {
         bridge
     };
     // From the root bus on; the device is on the last one.
-    for (bridges, requester) in [
+    for (bridges, requester) in some(&[
         (&[][..], "00:03.0"),
         (&[UPSTREAM], "01:03.0"),
         (&[TO_PCI], "01:00.0"),
@@ -252,7 +252,7 @@ fn bridges_of_the_older_pci_send_messages_in_a_name_of_their_own() {
         (&[NONE, NONE], "00:03.0"),
         (&[UPSTREAM, TO_PCI], "02:00.0"),
         (&[UPSTREAM, NONE], "01:03.0"),
-    ] {
+    ]) {
         let mut bus = vec![(3, 0, card())];
         for kind in bridges.iter().rev() {
             bus = vec![(3, 0, bridge(*kind, bus))];
