@@ -411,7 +411,10 @@ fn a_device_on_another_line_is_looked_at(context: &Context) -> Result<()> {
         client.read_exact(&mut back)?;
         ensure!(back == *line, "{back:?}");
     }
-    guest.wait_for(words, PATIENCE)?;
+    // On a busy host it may have been found out while there was no address yet.
+    if !guest.console().contains(words) {
+        guest.wait_for(words, PATIENCE)?;
+    }
 
     std::fs::create_dir_all(&context.scratch)?;
     let file = context.scratch.join("deaf.disk");
