@@ -34,12 +34,17 @@ struct Given {
     window: u8,
 }
 
+/// What is left of a window: where it begins on the bus, and where it ends.
+struct Free {
+    next: u64,
+    end: u64,
+    /// It is for prefetchable memory alone.
+    for_prefetchable: bool,
+}
+
 /// What is left of the host bridge's memory.
 pub(super) struct Room {
-    /// Where each window's free part begins on the bus, and where it ends.
-    free: Vec<(u64, u64), WINDOWS>,
-    /// Which windows are for prefetchable memory alone.
-    prefetchable: Vec<bool, WINDOWS>,
+    free: Vec<Free, WINDOWS>,
     /// The bus that memory was last given to.
     bus: Option<u8>,
     given: Vec<Given, GIVEN>,
@@ -48,16 +53,18 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn of(host: &HostBridge) -> Self {
         // Nothing is at 0: to a function it says that it is nowhere.
-        let free = host.windows.iter().map(|window| (window.bus.max(GRANULE), window.end()));
-        let prefetchable = host.windows.iter().map(|window| window.is_prefetchable);
-        let (free, prefetchable) = (free.collect(), prefetchable.collect());
-        Self { free, prefetchable, bus: None, given: Vec::new() }
+        let free = host.windows.iter().map(|window| Free {
+            next: window.bus.max(GRANULE),
+            end: window.end(),
+            for_prefetchable: window.is_prefetchable,
+        });
+        Self { free: free.collect(), bus: None, given: Vec::new() }
     }
 
     /// Spares what is taken, from start to end: what is left is what is below it or above it, whichever
     /// is more.
     pub(super) fn keep(&mut self, start: u64, end: u64) {
-        for (next, last) in &mut self.free {
+        for Free { next, end: last, .. } in &mut self.free {
             if start < end && start < *last && end > *next {
                 let (below, above) = (start.saturating_sub(*next), last.saturating_sub(end));
                 if above >= below {
@@ -75,7 +82,7 @@ impl Room {
     pub(super) fn give(&mut self, bar: &Bar, bus: u8, outermost: Option<&Bridge>) -> Option<u64> {
         let is_behind_a_bridge = outermost.is_some();
         if self.bus.replace(bus) != Some(bus) && is_behind_a_bridge {
-            for (next, end) in &mut self.free {
+            for Free { next, end, .. } in &mut self.free {
                 *next = next.checked_next_multiple_of(GRANULE).unwrap_or(*end);
             }
         }
@@ -90,8 +97,8 @@ impl Room {
             theirs.next().map(|given| given.window)
         };
         let (low, high) = (window_of(Side::Low), window_of(Side::High));
-        let windows = (0..).zip(&mut self.free).zip(&self.prefetchable);
-        let mut places = windows.filter_map(|((window, (next, end)), for_prefetchable)| {
+        let mut places = (0..).zip(&mut self.free).filter_map(|(window, free)| {
+            let Free { next, end, for_prefetchable } = free;
             let mut start = next.checked_next_multiple_of(bar.size)?;
             // Nothing lies on both sides.
             if start < FOUR_GIB && start.checked_add(bar.size)? > FOUR_GIB {
@@ -99,7 +106,7 @@ impl Room {
             }
             // What a bridge passes on below 4 GiB may be read as it is only.
             let may_be_ahead = bar.is_prefetchable && !(is_behind_a_bridge && start < FOUR_GIB);
-            (may_be_ahead || !for_prefetchable).then_some(())?;
+            (may_be_ahead || !*for_prefetchable).then_some(())?;
             let last = start.checked_add(bar.size)?;
             let whole = last.checked_next_multiple_of(align)?;
             let only = match Side::of(start) {
